@@ -1,0 +1,114 @@
+/**
+ * The only source of surprise: the time, timers, new ids, chance. Handed down to everything that needs one,
+ * so that the whole house can run under a virtual clock: tests that never sleep, and every failure
+ * reproducible from its seed.
+ */
+import { randomBytes } from 'node:crypto'
+
+export interface Timer {
+  cancel(): void
+}
+
+export interface Clock {
+  /** Wall time, milliseconds since the epoch. It is data: nothing is ordered or measured by it. */
+  now(): number
+  /** Milliseconds (with a fraction) on a clock that never jumps. For durations. */
+  monotonic(): number
+  /** A new id: 26 characters of Crockford's base 32, 48 bits of time, then 80 bits of chance (a ULID). */
+  id(): string
+  /** A number in [0, 1). */
+  random(): number
+  /** Runs once, `ms` from now. A timer alone does not keep the process alive. */
+  after(ms: number, run: () => void): Timer
+}
+
+/** The longest wait a Node timer can hold, in ms (2^31 - 1). A longer one is armed again when it comes round. */
+const LONGEST_TIMER_MS = 2_147_483_647
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  id: () => ulid(Date.now(), randomBytes(10)),
+  random: () => Math.random(),
+  after(ms, run) {
+    let handle: NodeJS.Timeout
+    const arm = (left: number): void => {
+      const step = Math.min(Math.max(left, 0), LONGEST_TIMER_MS)
+      handle = setTimeout(() => (left > step ? arm(left - step) : run()), step).unref()
+    }
+    arm(ms)
+    return { cancel: () => clearTimeout(handle) }
+  },
+}
+
+export interface VirtualClock extends Clock {
+  /** Moves time on by `ms`, running every timer on the way in order, and lets promises settle between them. */
+  advance(ms: number): Promise<void>
+}
+
+/** A clock that stands still until told to move. The same seed gives the same ids and the same chance. */
+export function virtualClock({ seed = 1, start = Date.UTC(2026, 0, 1) } = {}): VirtualClock {
+  let time = start
+  let order = 0
+  const random = mulberry32(seed)
+  const timers = new Map<number, { at: number; run: () => void }>()
+  const settle = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+  return {
+    now: () => time,
+    monotonic: () => time - start,
+    random,
+    id: () =>
+      ulid(
+        time,
+        Uint8Array.from({ length: 10 }, () => Math.floor(random() * 256)),
+      ),
+    after(ms, run) {
+      const key = ++order
+      timers.set(key, { at: time + Math.max(ms, 0), run })
+      return { cancel: () => void timers.delete(key) }
+    },
+    async advance(ms) {
+      const end = time + ms
+      await settle()
+      for (;;) {
+        const due = [...timers]
+          .filter(([, { at }]) => at <= end)
+          .sort(([a, x], [b, y]) => x.at - y.at || a - b)[0]
+        if (due === undefined) break
+        timers.delete(due[0])
+        time = Math.max(time, due[1].at)
+        due[1].run()
+        await settle()
+      }
+      time = end
+      await settle()
+    },
+  }
+}
+
+/** Mulberry32 (T. Ettinger, public domain): 32 bits of state, enough for tests and simulations. */
+export function mulberry32(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+
+function ulid(time: number, chance: Uint8Array): string {
+  let text = ''
+  for (let left = time, i = 0; i < 10; i += 1, left = Math.floor(left / 32))
+    text = CROCKFORD[left % 32] + text
+  for (let i = 0, bits = 0, held = 0; i < chance.length; i += 1) {
+    held = (held << 8) | chance[i]!
+    for (bits += 8; bits >= 5; bits -= 5) text += CROCKFORD[(held >>> (bits - 5)) & 31]
+    held &= (1 << bits) - 1
+  }
+  return text
+}
