@@ -1,0 +1,15 @@
+/** Every kind of thing the house remembers. */
+import { breaker } from './breaker.ts'
+import type { CommandOf, FactOf } from './entity.ts'
+import { model } from './model.ts'
+import { node } from './node.ts'
+import { replica } from './replica.ts'
+import { request } from './request.ts'
+
+export const entities = { node, breaker, model, replica, request } as const
+
+export type Kind = keyof typeof entities
+export type Fact = FactOf<(typeof entities)[Kind]>
+export type Command = CommandOf<(typeof entities)[Kind]>
+/** The commands a kind takes. */
+export type CommandTo<K extends Kind> = CommandOf<(typeof entities)[K]>
