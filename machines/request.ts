@@ -26,6 +26,14 @@ export type Candidate = {
 /** What went over the wire to the client; `totalMs` since the request was admitted. */
 type Delivered = { readonly bytes: number; readonly chunks: number; readonly totalMs: number }
 
+/** The answer of one node; `runMs` since the request was assigned to it. */
+type Answered = {
+  readonly node: string
+  readonly model: string
+  readonly status: number
+  readonly runMs: number
+}
+
 /** Figures the node itself gives in its last line. Milliseconds and tokens; absent where the dialect has none. */
 export type Figures = {
   readonly promptTokens?: number
@@ -57,7 +65,7 @@ export type RequestFact =
     >
   | Message<'request.begun', { readonly node: string; readonly status: number; readonly ttftMs: number }>
   | Message<'request.retried', { readonly node: string; readonly reason: string; readonly status?: number }>
-  | Message<'request.completed', { readonly node: string; readonly status: number } & Delivered & Figures>
+  | Message<'request.completed', Answered & Delivered & Figures>
   | Message<
       'request.failed',
       { readonly reason: string; readonly node?: string; readonly status?: number } & Delivered
@@ -87,6 +95,7 @@ export type RequestCommand =
   | Message<'request.abandon', { readonly bytes: number; readonly chunks: number }>
 
 export interface RequestContext {
+  readonly model: string
   readonly admittedAt: number
   readonly assignedAt: number
   readonly expiresAt: number
@@ -103,7 +112,16 @@ const patience: Deadline<RequestContext, RequestCommand> = {
 
 const machine = setup({ types: { context: {} as RequestContext, events: {} as RequestFact } }).createMachine({
   id: 'request',
-  context: { admittedAt: 0, assignedAt: 0, expiresAt: 0, attemptsMax: 1, attempts: 0, node: '', status: 0 },
+  context: {
+    model: '',
+    admittedAt: 0,
+    assignedAt: 0,
+    expiresAt: 0,
+    attemptsMax: 1,
+    attempts: 0,
+    node: '',
+    status: 0,
+  },
   initial: 'new',
   states: {
     new: {
@@ -112,6 +130,7 @@ const machine = setup({ types: { context: {} as RequestContext, events: {} as Re
           target: 'queued',
           actions: assign(({ event: { at, data } }) => ({
             admittedAt: at,
+            model: data.model,
             expiresAt: data.expiresAt,
             attemptsMax: data.attemptsMax,
           })),
@@ -169,10 +188,10 @@ const decide: Decide<State, RequestCommand, RequestFact> = {
   'request.begin': ({ context }, { at, data: { status } }) => [
     { type: 'request.begun', data: { node: context.node, status, ttftMs: at - context.admittedAt } },
   ],
-  'request.complete': ({ context }, { at, data }) => [
+  'request.complete': ({ context: { node, model, status, admittedAt, assignedAt } }, { at, data }) => [
     {
       type: 'request.completed',
-      data: { node: context.node, status: context.status, totalMs: at - context.admittedAt, ...data },
+      data: { node, model, status, totalMs: at - admittedAt, runMs: at - assignedAt, ...data },
     },
   ],
   'request.fail': (request, { at, data: { reason, retryable, status, bytes, chunks } }) => {

@@ -1,0 +1,192 @@
+/**
+ * command → decide → append → apply → react
+ *
+ * One thread, one order. A decision, its place in the journal and its effect on RAM happen in the same turn of the
+ * event loop, so that the next decision sees the last one without locks. Nobody outside hears of it before it is
+ * on disk.
+ */
+import { type Message, Refusal } from '../../machines/entity.ts'
+import { type Command, type CommandTo, entities, type Kind } from '../../machines/index.ts'
+import type { Clock } from '../clock.ts'
+import { Failure } from '../failure.ts'
+import type { Entry, Head, Journal, Staged } from '../journal/journal.ts'
+import { Alarms } from './alarms.ts'
+import { Chart, type State } from './chart.ts'
+import type { Reactor } from './reactor.ts'
+
+/** A command as a door gives it; the engine stamps the time. */
+export type Ask<C extends Message = Command> = C extends Message
+  ? { readonly type: C['type']; readonly data: C['data']; readonly by?: string }
+  : never
+
+export interface Folds {
+  /** One row per fact it cares about. */
+  readonly rows: Readonly<Record<string, ((entry: Entry) => void) | undefined>>
+}
+
+type Rows = Record<string, (state: State, command: Message) => readonly { type: string; data: unknown }[]>
+
+export class Engine {
+  readonly #journal: Journal
+  readonly #clock: Clock
+  readonly #alarms: Alarms
+  readonly #charts: Record<Kind, Chart>
+  /** Every stream that has not ended, by kind and id. A finished one is forgotten. */
+  readonly #states: Record<Kind, Map<string, State>>
+  readonly #folds = new Map<string, ((entry: Entry) => void)[]>()
+  readonly #deciders: Reactor[] = []
+  readonly #reactors: Reactor[] = []
+  /** Facts that the disk has not confirmed, and so no reactor has heard of; oldest first. */
+  #unheard: Entry[] = []
+  #unwatch: () => void = () => {}
+
+  constructor(journal: Journal, clock: Clock, projections: readonly Folds[]) {
+    this.#journal = journal
+    this.#clock = clock
+    this.#alarms = new Alarms(clock)
+    const each = <T>(make: (kind: Kind) => T): Record<Kind, T> =>
+      Object.fromEntries(Object.keys(entities).map(kind => [kind, make(kind as Kind)])) as Record<Kind, T>
+    this.#charts = each(kind => new Chart(entities[kind].machine))
+    this.#states = each(() => new Map())
+    for (const { rows } of projections) {
+      for (const [type, fold] of Object.entries(rows)) {
+        if (fold === undefined) continue
+        const folds = this.#folds.get(type)
+        if (folds === undefined) this.#folds.set(type, [fold])
+        else folds.push(fold)
+      }
+    }
+  }
+
+  /** Rebuilds RAM from the journal, verifying the chain and that every fact is one its chart accepts. */
+  async replay(progress: (seq: number) => void = () => {}): Promise<Head> {
+    for await (const page of this.#journal.read()) {
+      for (const entry of page) this.#apply(entry, this.#step(entry))
+      progress(page.at(-1)?.seq ?? 0)
+    }
+    return this.#journal.head
+  }
+
+  /** Lets the reactors see what is undone, then listens. */
+  start(...reactors: readonly Reactor[]): void {
+    for (const reactor of reactors)
+      (reactor.hears === 'decided' ? this.#deciders : this.#reactors).push(reactor)
+    this.#unwatch = this.#journal.watch(() => this.#react())
+    for (const reactor of reactors) reactor.resume()
+    for (const kind of Object.keys(this.#states) as Kind[]) {
+      for (const [id, state] of this.#states[kind]) this.#arm(kind, id, state)
+    }
+  }
+
+  /** May intake go on? False while the journal's disk does not write. */
+  get writable(): boolean {
+    return this.#journal.writable
+  }
+
+  state(kind: Kind, id: string): State {
+    return this.#states[kind].get(id) ?? this.#charts[kind].initial
+  }
+
+  /** Decides, appends, applies, now. Throws a Refusal. What follows outside must await `settled()`. */
+  commit<K extends Kind>(kind: K, id: string, ask: Ask<CommandTo<K>>): readonly Entry[] {
+    const { facts, state } = this.#decide(kind, id, ask as Ask)
+    if (facts.length === 0) return []
+    const entries = this.#journal.stage(kind, id, facts)
+    for (const entry of entries) {
+      this.#apply(entry, state)
+      this.#unheard.push(entry)
+    }
+    this.#arm(kind, id, state)
+    for (const entry of entries) for (const decider of this.#deciders) decider.react(entry)
+    return entries
+  }
+
+  /** Commits, and waits for the disk. */
+  async dispatch<K extends Kind>(kind: K, id: string, ask: Ask<CommandTo<K>>): Promise<readonly Entry[]> {
+    const entries = this.commit(kind, id, ask)
+    await this.#journal.flushed()
+    return entries
+  }
+
+  /** Commits for a reactor: a command that lost a race is refused, and that is an answer, not an error. */
+  attempt<K extends Kind>(kind: K, id: string, ask: Ask<CommandTo<K>>): readonly Entry[] {
+    try {
+      return this.commit(kind, id, ask)
+    } catch (error) {
+      if (error instanceof Refusal) return []
+      throw error
+    }
+  }
+
+  /** Resolves when everything decided so far is on disk. */
+  settled(): Promise<void> {
+    return this.#journal.flushed()
+  }
+
+  close(): void {
+    this.#unwatch()
+    this.#alarms.close()
+  }
+
+  /** Conclusions become facts: each must be one the chart accepts, or the command came out of turn. */
+  #decide(kind: Kind, id: string, ask: Ask): { facts: readonly Staged[]; state: State } {
+    const chart = this.#charts[kind]
+    const command = { ...ask, at: this.#clock.now() }
+    let state = this.state(kind, id)
+    const decide = (entities[kind].decide as unknown as Rows)[command.type]
+    if (decide === undefined) throw new TypeError(`${kind} has no row for ${command.type}`)
+    const facts = decide(state, command).map(({ type, data }) => {
+      const fact = { type, at: command.at, data, ...(ask.by === undefined ? {} : { by: ask.by }) } as Staged
+      const next = chart.step(state, fact)
+      if (next === undefined) {
+        throw new Refusal('engine.out-of-turn', `${kind} ${id} is ${said(state)} and cannot take ${type}`)
+      }
+      state = next
+      return fact
+    })
+    return { facts, state }
+  }
+
+  #step(entry: Entry): State {
+    const { kind, id } = entry as { kind: Kind; id: string }
+    const state = this.state(kind, id)
+    const next = this.#charts[kind]?.step(state, entry)
+    if (next === undefined) {
+      const where = `fact ${entry.seq}: ${kind} ${id} is ${said(state)} and cannot take ${entry.type}`
+      throw new Failure(
+        'journal.unacceptable',
+        `${where}. The journal was written by another version, or by hand.`,
+      )
+    }
+    return next
+  }
+
+  #apply(entry: Entry, state: State): void {
+    const { kind, id } = entry as { kind: Kind; id: string }
+    if (state.status === 'active') this.#states[kind].set(id, state)
+    else this.#states[kind].delete(id)
+    const folds = this.#folds.get(entry.type)
+    if (folds !== undefined) for (const fold of folds) fold(entry)
+  }
+
+  #arm(kind: Kind, id: string, state: State): void {
+    const chart = this.#charts[kind]
+    if (!chart.timed) return
+    const deadline = state.status === 'active' ? chart.deadline(state) : undefined
+    this.#alarms.set(`${kind}/${id}`, deadline?.at, () => {
+      this.attempt(kind, id, { type: deadline!.issue, data: {}, by: 'alarm' } as never)
+    })
+  }
+
+  #react(): void {
+    const durable = this.#journal.durable
+    const heard = this.#unheard.findIndex(({ seq }) => seq > durable)
+    const entries = heard === -1 ? this.#unheard : this.#unheard.slice(0, heard)
+    this.#unheard = heard === -1 ? [] : this.#unheard.slice(heard)
+    for (const entry of entries) for (const reactor of this.#reactors) reactor.react(entry)
+  }
+}
+
+function said(state: State): string {
+  return typeof state.value === 'string' ? state.value : JSON.stringify(state.value)
+}

@@ -1,0 +1,55 @@
+/** How long does a model take to load on a node, and a request of it to be answered? */
+import { replicaParts } from '../../machines/replica.ts'
+import { projection } from './projection.ts'
+
+interface Estimates {
+  /** By `model@node`, milliseconds, moving averages. */
+  readonly loadMs: Map<string, number>
+  readonly runMs: Map<string, number>
+  readonly sizeBytes: Map<string, number>
+}
+
+export type EstimatesProjection = ReturnType<typeof estimates>
+
+/** Each new figure moves the average by this much: about the last eight count. */
+const WEIGHT = 0.25
+
+export const estimates = () =>
+  projection({ loadMs: new Map(), runMs: new Map(), sizeBytes: new Map() } as Estimates, {
+    'replica.found': (self, { id, data }) => void self.sizeBytes.set(id, data.sizeBytes),
+    'replica.loaded': (self, { id, data: { ms } }) => {
+      if (ms !== undefined) learn(self.loadMs, id, ms)
+    },
+    'request.completed': (self, { data: { node, model, runMs, status } }) => {
+      if (status < 400) learn(self.runMs, `${model}@${node}`, runMs)
+    },
+    'replica.removed': (self, { id }) => {
+      self.loadMs.delete(id)
+      self.runMs.delete(id)
+      self.sizeBytes.delete(id)
+    },
+    'node.removed': (self, { id }) => {
+      for (const map of [self.loadMs, self.runMs, self.sizeBytes]) {
+        for (const key of map.keys()) if (replicaParts(key).node === id) map.delete(key)
+      }
+    },
+  })
+
+/** Before anything was seen: a fixed part, then a disk that reads 500 MB/s. Ollama's loads take 2 to 30 s. */
+const LOAD_PRIOR_MS = 1_500
+const DISK_BYTES_PER_MS = 500_000
+/** Before anything was seen: a short answer. */
+const RUN_PRIOR_MS = 4_000
+
+export function loadEstimateMs({ loadMs, sizeBytes }: Estimates, replica: string): number {
+  return Math.round(loadMs.get(replica) ?? LOAD_PRIOR_MS + (sizeBytes.get(replica) ?? 0) / DISK_BYTES_PER_MS)
+}
+
+export function runEstimateMs({ runMs }: Estimates, replica: string): number {
+  return Math.round(runMs.get(replica) ?? RUN_PRIOR_MS)
+}
+
+function learn(averages: Map<string, number>, key: string, ms: number): void {
+  const known = averages.get(key)
+  averages.set(key, known === undefined ? ms : known + WEIGHT * (ms - known))
+}

@@ -1,0 +1,45 @@
+/** Which nodes are there, and which of them may be given work? */
+import type { LossReason, NodeData } from '../../machines/node.ts'
+import { projection } from './projection.ts'
+
+export interface FleetNode extends NodeData {
+  readonly name: string
+  readonly version: string
+  readonly reach: 'joining' | 'up' | 'down'
+  readonly duty: 'active' | 'draining' | 'empty'
+  /** Since when it is in this state, milliseconds since the epoch. */
+  readonly since: number
+  readonly loss?: { readonly reason: LossReason; readonly model?: string }
+}
+
+export type Fleet = ReturnType<typeof fleet>
+
+export const fleet = () =>
+  projection(new Map<string, FleetNode>(), {
+    'node.registered': (nodes, { id, at, data }) => {
+      nodes.set(id, { ...data, name: id, version: '', reach: 'joining', duty: 'active', since: at })
+    },
+    'node.joined': (nodes, { id, at, data }) =>
+      turn(nodes, id, { reach: 'up', version: data.version, since: at }),
+    'node.returned': (nodes, { id, at, data }) => {
+      const { loss: _over, ...node } = nodes.get(id)!
+      nodes.set(id, { ...node, reach: 'up', version: data.version, since: at })
+    },
+    'node.lost': (nodes, { id, at, data }) => turn(nodes, id, { reach: 'down', since: at, loss: data }),
+    'node.upgraded': (nodes, { id, data }) => turn(nodes, id, { version: data.version }),
+    'node.drained': (nodes, { id, at }) => turn(nodes, id, { duty: 'draining', since: at }),
+    'node.emptied': (nodes, { id, at }) => turn(nodes, id, { duty: 'empty', since: at }),
+    'node.resumed': (nodes, { id, at }) => turn(nodes, id, { duty: 'active', since: at }),
+    'node.removed': (nodes, { id }) => {
+      nodes.delete(id)
+    },
+  })
+
+/** May it be given work, as far as the node itself is concerned? (Its breaker has a say too.) */
+export function routable(node: FleetNode): boolean {
+  return node.reach === 'up' && node.duty === 'active'
+}
+
+function turn(nodes: Map<string, FleetNode>, name: string, change: Partial<FleetNode>): void {
+  nodes.set(name, { ...nodes.get(name)!, ...change })
+}

@@ -1,0 +1,75 @@
+/** Which model is on which node, and is it in memory? */
+import { type Residence, replicaParts } from '../../machines/replica.ts'
+import { projection } from './projection.ts'
+
+export interface Replica {
+  readonly model: string
+  readonly node: string
+  readonly state: 'present' | 'loading' | 'resident'
+  readonly digest: string
+  readonly sizeBytes: number
+  /** Since when it is in this state, milliseconds since the epoch. */
+  readonly since: number
+  readonly residence?: Residence
+  /** While loading: how long that was expected to take. */
+  readonly estimateMs?: number
+  /** Loads in a row that failed, here. */
+  readonly loadFailures: number
+}
+
+interface Places {
+  readonly byNode: Map<string, Map<string, Replica>>
+  readonly byModel: Map<string, Map<string, Replica>>
+}
+
+export type Residency = ReturnType<typeof residency>
+
+export const residency = () =>
+  projection({ byNode: new Map(), byModel: new Map() } as Places, {
+    'replica.found': (places, { id, at, data }) => {
+      const { model, node } = replicaParts(id)
+      const known = places.byNode.get(node)?.get(model)
+      put(places, { state: 'present', since: at, loadFailures: 0, ...known, ...data, model, node })
+    },
+    'replica.loading': (places, { id, at, data }) =>
+      turn(places, id, { state: 'loading', since: at, estimateMs: data.estimateMs }),
+    'replica.loaded': (places, { id, at, data: { residence } }) =>
+      turn(places, id, {
+        state: 'resident',
+        since: at,
+        loadFailures: 0,
+        ...(residence === undefined ? {} : { residence }),
+      }),
+    'replica.failed': (places, { id, at }) => {
+      const { model, node } = replicaParts(id)
+      const loadFailures = (places.byNode.get(node)?.get(model)?.loadFailures ?? 0) + 1
+      turn(places, id, { state: 'present', since: at, loadFailures })
+    },
+    'replica.unloaded': (places, { id, at }) => turn(places, id, { state: 'present', since: at }),
+    'replica.removed': (places, { id }) => drop(places, id),
+    'node.removed': (places, { id }) => {
+      for (const model of places.byNode.get(id)?.keys() ?? []) places.byModel.get(model)?.delete(id)
+      places.byNode.delete(id)
+    },
+  })
+
+function turn(places: Places, id: string, change: Partial<Replica>): void {
+  const { model, node } = replicaParts(id)
+  const known = places.byNode.get(node)?.get(model)
+  if (known !== undefined) put(places, { ...known, ...change })
+}
+
+function put({ byNode, byModel }: Places, replica: Replica): void {
+  const { model, node } = replica
+  if (!byNode.has(node)) byNode.set(node, new Map())
+  if (!byModel.has(model)) byModel.set(model, new Map())
+  byNode.get(node)!.set(model, replica)
+  byModel.get(model)!.set(node, replica)
+}
+
+function drop({ byNode, byModel }: Places, id: string): void {
+  const { model, node } = replicaParts(id)
+  byNode.get(node)?.delete(model)
+  byModel.get(model)?.delete(node)
+  if (byModel.get(model)?.size === 0) byModel.delete(model)
+}

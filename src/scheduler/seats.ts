@@ -1,0 +1,96 @@
+/**
+ * The live sockets behind the open requests. Not state: a map in RAM from a request's id to whoever waits for it in
+ * this process. A request that is open in the journal and has no seat here lost its socket with an earlier process.
+ */
+import type { Engine } from '../engine/engine.ts'
+import { type Reactor, reactor } from '../engine/reactor.ts'
+import type { Fleet } from '../projections/fleet.ts'
+import type { RequestsProjection } from '../projections/requests.ts'
+
+/** What a load for this request should carry; passes beside the journal. */
+export interface LoadWish {
+  /** Only the options that decide how a model is loaded (num_ctx, …). */
+  readonly options?: Readonly<Record<string, unknown>>
+  readonly keepAlive?: unknown
+}
+
+export type Grant =
+  | { readonly to: 'run'; readonly node: string; readonly url: string }
+  | { readonly to: 'leave'; readonly reason: 'expired' }
+
+interface Seat {
+  readonly wish: LoadWish
+  grant?: (grant: Grant) => void
+  /** Called when the node it runs on is lost. */
+  cut?: (reason: string) => void
+}
+
+export interface SeatsNeeds {
+  readonly engine: Engine
+  readonly fleet: Fleet
+  readonly requests: RequestsProjection
+}
+
+export class Seats {
+  readonly reactor: Reactor
+  readonly #seats = new Map<string, Seat>()
+
+  constructor(needs: SeatsNeeds) {
+    this.reactor = reactor(needs, {
+      on: {
+        'request.assigned': ({ fleet }, { id, data: { node } }) => {
+          this.#grant(id, { to: 'run', node, url: fleet.state.get(node)?.url ?? '' })
+        },
+        'request.expired': (_needs, { id }) => this.#grant(id, { to: 'leave', reason: 'expired' }),
+        'node.lost': ({ requests }, { id, data }) => {
+          for (const open of requests.state.open.values()) {
+            if (open.node === id && open.state !== 'queued') {
+              this.#seats.get(open.id)?.cut?.(data.reason === 'wedged' ? 'wedged' : 'lost')
+            }
+          }
+        },
+      },
+      resume: ({ engine, requests }) => {
+        for (const { id } of requests.state.open.values()) {
+          if (this.#seats.has(id)) continue
+          const data = { reason: 'restart', retryable: false, bytes: 0, chunks: 0 }
+          engine.attempt('request', id, { type: 'request.fail', data })
+        }
+      },
+    })
+  }
+
+  /** Before the request is admitted: from here to leave() it is alive in this process. */
+  take(id: string, wish: LoadWish): void {
+    this.#seats.set(id, { wish })
+  }
+
+  /** Resolves when the request is assigned, and that is on disk; or when it has waited too long. */
+  granted(id: string): Promise<Grant> {
+    return new Promise(resolve => {
+      this.#seats.get(id)!.grant = resolve
+    })
+  }
+
+  /** While it runs: how to be told that its node is gone. */
+  onCut(id: string, cut: (reason: string) => void): void {
+    const seat = this.#seats.get(id)
+    if (seat !== undefined) seat.cut = cut
+  }
+
+  wish(id: string): LoadWish | undefined {
+    return this.#seats.get(id)?.wish
+  }
+
+  leave(id: string): void {
+    this.#seats.delete(id)
+  }
+
+  #grant(id: string, grant: Grant): void {
+    const seat = this.#seats.get(id)
+    const tell = seat?.grant
+    if (seat === undefined || tell === undefined) return
+    delete seat.grant
+    tell(grant)
+  }
+}
