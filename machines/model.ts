@@ -46,11 +46,16 @@ export interface ModelContext {
   readonly digest: string
   readonly sizeBytes: number
   readonly capabilities: readonly string[]
+  /** When somebody last did something to it, or tried; milliseconds since the epoch. */
+  readonly touchedAt: number
 }
 
-const machine = setup({ types: { context: {} as ModelContext, events: {} as ModelFact } }).createMachine({
+const charts = setup({ types: { context: {} as ModelContext, events: {} as ModelFact } })
+const touched = charts.assign({ touchedAt: ({ event }) => event.at })
+
+const machine = charts.createMachine({
   id: 'model',
-  context: { digest: '', sizeBytes: 0, capabilities: [] },
+  context: { digest: '', sizeBytes: 0, capabilities: [], touchedAt: 0 },
   initial: 'absent',
   on: {
     'model.found': {
@@ -61,12 +66,12 @@ const machine = setup({ types: { context: {} as ModelContext, events: {} as Mode
         capabilities: data.capabilities,
       })),
     },
-    'model.pulled': {},
-    'model.created': {},
-    'model.copied': {},
-    'model.pushed': {},
-    'model.deleted': {},
-    'model.failed': {},
+    'model.pulled': { actions: touched },
+    'model.created': { actions: touched },
+    'model.copied': { actions: touched },
+    'model.pushed': { actions: touched },
+    'model.deleted': { actions: touched },
+    'model.failed': { actions: touched },
   },
   states: { absent: {}, known: { on: { 'model.gone': 'absent' } } },
 })

@@ -39,6 +39,7 @@ export class Engine {
   /** Facts that the disk has not confirmed, and so no reactor has heard of; oldest first. */
   #unheard: Entry[] = []
   #unwatch: () => void = () => {}
+  #stalled = false
 
   constructor(journal: Journal, clock: Clock, projections: readonly Folds[]) {
     this.#journal = journal
@@ -178,7 +179,14 @@ export class Engine {
     })
   }
 
+  #resume(): void {
+    for (const reactor of [...this.#deciders, ...this.#reactors]) reactor.resume()
+  }
+
+  /** Tells what the disk has confirmed; and where it writes again after it did not, lets all see what is undone. */
   #react(): void {
+    if (this.#stalled && this.#journal.writable) this.#resume()
+    this.#stalled = !this.#journal.writable
     const durable = this.#journal.durable
     const heard = this.#unheard.findIndex(({ seq }) => seq > durable)
     const entries = heard === -1 ? this.#unheard : this.#unheard.slice(0, heard)

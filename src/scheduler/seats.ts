@@ -16,11 +16,14 @@ export interface LoadWish {
 
 export type Grant =
   | { readonly to: 'run'; readonly node: string; readonly url: string }
-  | { readonly to: 'leave'; readonly reason: 'expired' }
+  /** It waited too long, or the journal's disk does not write. */
+  | { readonly to: 'leave'; readonly reason: 'expired' | 'readonly' }
 
 interface Seat {
   readonly wish: LoadWish
-  grant?: (grant: Grant) => void
+  /** A grant that nobody has asked for yet, or the one who asked. */
+  held?: Grant
+  tell?: (grant: Grant) => void
   /** Called when the node it runs on is lost. */
   cut?: (reason: string) => void
 }
@@ -68,8 +71,20 @@ export class Seats {
   /** Resolves when the request is assigned, and that is on disk; or when it has waited too long. */
   granted(id: string): Promise<Grant> {
     return new Promise(resolve => {
-      this.#seats.get(id)!.grant = resolve
+      const seat = this.#seats.get(id)!
+      if (seat.held === undefined) {
+        seat.tell = resolve
+        return
+      }
+      resolve(seat.held)
+      delete seat.held
     })
+  }
+
+  /** Sends everybody who waits away: nothing can be promised while the disk does not write. */
+  dismiss(): void {
+    for (const [id, seat] of this.#seats)
+      if (seat.tell !== undefined) this.#grant(id, { to: 'leave', reason: 'readonly' })
   }
 
   /** While it runs: how to be told that its node is gone. */
@@ -88,9 +103,13 @@ export class Seats {
 
   #grant(id: string, grant: Grant): void {
     const seat = this.#seats.get(id)
-    const tell = seat?.grant
-    if (seat === undefined || tell === undefined) return
-    delete seat.grant
+    if (seat === undefined) return
+    if (seat.tell === undefined) {
+      seat.held = grant
+      return
+    }
+    const tell = seat.tell
+    delete seat.tell
     tell(grant)
   }
 }

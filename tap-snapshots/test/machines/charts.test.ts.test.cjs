@@ -1,0 +1,62 @@
+/* IMPORTANT
+ * This snapshot file is auto-generated, but designed for humans.
+ * It should be checked into source control and tracked carefully.
+ * Re-generate by setting TAP_SNAPSHOT=1 and running tests.
+ * Make sure to inspect the output below.  Do not ignore changes!
+ */
+'use strict'
+exports[`test/machines/charts.test.ts > TAP > every state of the breaker chart can be reached, and none acts > chart 1`] = `
+halfOpen ──breaker.healed──▶ closed
+open ──breaker.probed──▶ halfOpen
+breaker ──breaker.tripped──▶ open
+`
+
+exports[`test/machines/charts.test.ts > TAP > every state of the model chart can be reached, and none acts > chart 1`] = `
+known ──model.gone──▶ absent
+model ──model.found──▶ known
+model ──model.pulled──▶ itself
+model ──model.created──▶ itself
+model ──model.copied──▶ itself
+model ──model.pushed──▶ itself
+model ──model.deleted──▶ itself
+model ──model.failed──▶ itself
+`
+
+exports[`test/machines/charts.test.ts > TAP > every state of the node chart can be reached, and none acts > chart 1`] = `
+member.reach.down ──node.returned──▶ member.reach.up
+member.reach.up ──node.lost──▶ member.reach.down
+member.reach.joining ──node.joined──▶ member.reach.up
+member.duty.empty ──node.resumed──▶ member.duty.active
+member.duty.draining ──node.emptied──▶ member.duty.empty
+member.duty.draining ──node.resumed──▶ member.duty.active
+member.duty.active ──node.drained──▶ member.duty.draining
+member ──node.upgraded──▶ itself
+member ──node.removed──▶ removed
+node ──node.registered──▶ member
+`
+
+exports[`test/machines/charts.test.ts > TAP > every state of the replica chart can be reached, and none acts > chart 1`] = `
+resident ──replica.unloaded──▶ present
+loading ──replica.loaded──▶ resident
+loading ──replica.failed──▶ present
+present ──replica.loading──▶ loading
+present ──replica.loaded──▶ resident
+absent ──replica.found──▶ present
+replica ──replica.found──▶ itself
+replica ──replica.removed──▶ absent
+`
+
+exports[`test/machines/charts.test.ts > TAP > every state of the request chart can be reached, and none acts > chart 1`] = `
+answering ──request.completed──▶ completed
+answering ──request.failed──▶ failed
+answering ──request.abandoned──▶ abandoned
+running ──request.begun──▶ answering
+running ──request.retried──▶ queued
+running ──request.failed──▶ failed
+running ──request.abandoned──▶ abandoned
+queued ──request.assigned──▶ running
+queued ──request.expired──▶ expired
+queued ──request.failed──▶ failed
+queued ──request.abandoned──▶ abandoned
+new ──request.admitted──▶ queued
+`

@@ -1,0 +1,124 @@
+import t from 'tap'
+import { type RequestFact, request } from '../../machines/request.ts'
+import { given } from './given.ts'
+
+const admission = {
+  path: '/api/chat',
+  model: 'tiny:latest',
+  client: '127.0.0.1',
+  priority: 5,
+  bodyBytes: 40,
+  expiresAt: 10_000,
+  attemptsMax: 2,
+}
+const admitted = { type: 'request.admitted', at: 1_000, data: admission } as const
+const assigned = {
+  type: 'request.assigned',
+  at: 1_100,
+  data: { node: 'a', attempt: 1, candidates: [] },
+} as const
+const begun = { type: 'request.begun', at: 1_300, data: { node: 'a', status: 200, ttftMs: 300 } } as const
+const retried = {
+  type: 'request.retried',
+  at: 1_300,
+  data: { node: 'a', reason: 'busy', status: 503 },
+} as const
+const sent = { bytes: 0, chunks: 0 }
+
+t.test('the good life of a request', async t => {
+  given(t, request)
+    .when({ type: 'request.admit', at: 1_000, data: admission })
+    .answers([{ type: 'request.admitted', data: admission }], 'queued')
+  const candidates = [{ node: 'a', resident: true, idle: 1, estimateMs: 0 }]
+  given(t, request, admitted)
+    .when({ type: 'request.assign', at: 1_100, data: { node: 'a', candidates } })
+    .answers([{ type: 'request.assigned', data: { node: 'a', attempt: 1, candidates } }], 'running')
+  given(t, request, admitted, assigned)
+    .when({ type: 'request.begin', at: 1_300, data: { status: 200 } })
+    .answers([{ type: 'request.begun', data: { node: 'a', status: 200, ttftMs: 300 } }], 'answering')
+  given(t, request, admitted, assigned, begun)
+    .when({ type: 'request.complete', at: 2_000, data: { bytes: 90, chunks: 4, outputTokens: 3 } })
+    .answers(
+      [
+        {
+          type: 'request.completed',
+          data: {
+            node: 'a',
+            model: 'tiny:latest',
+            status: 200,
+            totalMs: 1_000,
+            runMs: 900,
+            bytes: 90,
+            chunks: 4,
+            outputTokens: 3,
+          },
+        },
+      ],
+      'completed',
+    )
+})
+
+t.test('before the first byte it is tried again, as often as it was told and while it may wait', async t => {
+  const fail = (at: number, retryable = true) =>
+    ({ type: 'request.fail', at, data: { reason: 'busy', retryable, status: 503, ...sent } }) as const
+  given(t, request, admitted, assigned)
+    .when(fail(1_300))
+    .answers([{ type: 'request.retried', data: { node: 'a', reason: 'busy', status: 503 } }], 'queued')
+  const end = (totalMs: number): RequestFact['data'] => ({
+    reason: 'busy',
+    node: 'a',
+    status: 503,
+    ...sent,
+    totalMs,
+  })
+  const over = (totalMs: number) => [{ type: 'request.failed', data: end(totalMs) } as never]
+  const second = { ...assigned, at: 1_400, data: { ...assigned.data, attempt: 2 } }
+  given(t, request, admitted, assigned, retried, second).when(fail(1_500)).answers(over(500), 'failed')
+  given(t, request, admitted, assigned).when(fail(10_000)).answers(over(9_000), 'failed')
+  given(t, request, admitted, assigned).when(fail(1_300, false)).answers(over(300), 'failed')
+})
+
+t.test('after the first byte never', async t => {
+  given(t, request, admitted, assigned, begun)
+    .when({
+      type: 'request.fail',
+      at: 1_500,
+      data: { reason: 'broken', retryable: true, bytes: 70, chunks: 2 },
+    })
+    .answers(
+      [{ type: 'request.failed', data: { reason: 'broken', node: 'a', bytes: 70, chunks: 2, totalMs: 500 } }],
+      'failed',
+    )
+})
+
+t.test('it waits only so long', async t => {
+  const { state } = given(t, request, admitted)
+  t.equal(state.context.expiresAt, 10_000)
+  given(t, request, admitted)
+    .when({ type: 'request.expire', at: 10_000, data: {} })
+    .answers([{ type: 'request.expired', data: { waitedMs: 9_000 } }], 'expired')
+  given(t, request, admitted, assigned).when({ type: 'request.expire', at: 10_000, data: {} }).isOutOfTurn()
+})
+
+t.test('a client may leave at any time', async t => {
+  const leave = { type: 'request.abandon', at: 2_000, data: sent } as const
+  given(t, request, admitted)
+    .when(leave)
+    .answers([{ type: 'request.abandoned', data: { ...sent, totalMs: 1_000 } }], 'abandoned')
+  given(t, request, admitted, assigned)
+    .when(leave)
+    .answers([{ type: 'request.abandoned', data: { node: 'a', ...sent, totalMs: 1_000 } }], 'abandoned')
+  given(t, request, admitted, assigned, begun)
+    .when(leave)
+    .answers([{ type: 'request.abandoned', data: { node: 'a', ...sent, totalMs: 1_000 } }], 'abandoned')
+})
+
+t.test('it ends once', async t => {
+  const expired = { type: 'request.expired', at: 9_999, data: { waitedMs: 1 } } as const
+  for (const type of ['request.expire', 'request.abandon', 'request.fail'] as const) {
+    const data = { reason: 'restart', retryable: false, ...sent }
+    given(t, request, admitted, expired)
+      .when({ type, at: 10_000, data } as never)
+      .isOutOfTurn()
+  }
+})
