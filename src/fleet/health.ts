@@ -42,9 +42,9 @@ export interface HealthNeeds {
   }>
 }
 
-/** A probe, and the call that a suspect must pass. */
 const PROBE_TIMEOUT_MS = 5_000
-const PROOF_TIMEOUT_MS = 10_000
+/** A suspect must pass its call within this part of the silence that made it one. */
+const PROOF_PART = 1 / 3
 /** After a silence the next look comes sooner. */
 const SECOND_LOOK_MS = 1_000
 
@@ -265,7 +265,9 @@ export class Health {
   async #prove(client: Ollama, model = ''): Promise<void> {
     const embedding = this.#needs.catalog.state.get(model)?.capabilities.join() === 'embedding'
     try {
-      await this.#within(PROOF_TIMEOUT_MS, signal => client.load(model, { embedding, signal }))
+      await this.#within(this.#needs.settings.suspectMs * PROOF_PART, signal =>
+        client.load(model, { embedding, signal }),
+      )
     } catch (error) {
       if (!(error instanceof NodeAnswer)) throw error
     }

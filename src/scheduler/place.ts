@@ -5,7 +5,7 @@
  *     to promise, or when it does not have the model. (Where no node at all has it, any node may say so itself:
  *     its own 404 is the answer.)
  *  2. A node this request already failed on is tried again only when nobody else is left.
- *  3. Resident with an idle slot: there. Fewest failures in a row, then least load, then name.
+ *  3. Resident with an idle slot: there. Least load, then name. (Who fails fast looks idle; its breaker sees to that.)
  *  4. Present, its last load failed: there too, unloaded, so that the client hears the node's own words.
  *  5. Present, and a load could start: load it, when that is expected to cost less than waiting for the warm
  *     copies. A load costs its own time, and that of bringing back what it evicts if somebody waits for that.
@@ -26,7 +26,6 @@ export interface Spot {
   /** Requests of this model that run there, and all of them. */
   readonly running: number
   readonly load: number
-  readonly failures: number
   readonly loadFailures: number
   /** Could a load start now: in a free place, by evicting an idle model, or not at all? */
   readonly room: 'free' | 'evict' | 'full'
@@ -63,11 +62,14 @@ export function place(demand: Demand, spots: readonly Spot[]): Choice {
   for (const [i, spot] of spots.entries()) {
     const excluded = verdicts[i] ?? (fresh && demand.tried.has(spot.node) ? 'failed already' : undefined) // (2)
     if (excluded === undefined) able.push(spot)
-    if (candidates.length < CANDIDATES_MAX) candidates.push(candidate(spot, demand, known, excluded))
+    candidates.push(candidate(spot, demand, known, excluded))
   }
 
   const ready = able.filter(spot => idle(spot) > 0 && (!known || answers(spot))) // (3) (4)
-  if (ready.length > 0) return { to: 'assign', node: best(ready, byLoad).node, candidates }
+  if (ready.length > 0) {
+    const { node } = best(ready, byLoad)
+    return { to: 'assign', node, candidates: short(candidates, node) }
+  }
 
   const cold = able.filter(({ memory }) => memory === 'present')
   const warmMs = Math.min(...able.map(spot => warmWaitMs(spot, demand)))
@@ -79,7 +81,14 @@ export function place(demand: Demand, spots: readonly Spot[]): Choice {
     const target = best(cold, byPrice)
     if (demand.waitedMs >= 2 * target.loadMs) return { to: 'claim', node: target.node } // (6)
   }
-  return { to: 'wait', candidates } // (7)
+  return { to: 'wait', candidates: short(candidates) } // (7)
+}
+
+/** A long table is cut; the node that was chosen stays. */
+function short(candidates: readonly Candidate[], chosen?: string): readonly Candidate[] {
+  if (candidates.length <= CANDIDATES_MAX) return candidates
+  const first = candidates.filter(({ node }) => node === chosen)
+  return [...first, ...candidates.filter(({ node }) => node !== chosen)].slice(0, CANDIDATES_MAX)
 }
 
 function exclude({ barred, memory }: Spot, known: boolean): string | undefined {
@@ -120,11 +129,11 @@ function best(spots: readonly Spot[], order: (a: Spot, b: Spot) => number): Spot
 }
 
 function byLoad(a: Spot, b: Spot): number {
-  return a.failures - b.failures || a.load - b.load || byName(a, b)
+  return a.load - b.load || byName(a, b)
 }
 
 function byPrice(a: Spot, b: Spot): number {
-  return a.failures - b.failures || priceMs(a) - priceMs(b) || a.load - b.load || byName(a, b)
+  return priceMs(a) - priceMs(b) || a.load - b.load || byName(a, b)
 }
 
 function byName(a: Spot, b: Spot): number {

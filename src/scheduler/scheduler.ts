@@ -127,7 +127,6 @@ function survey(self: Scheduler, node: FleetNode, model: string, claimedFor: str
     slots,
     running: runningOn(requests.state, name, model),
     load,
-    failures: breaker?.failures ?? 0,
     loadFailures: replica?.loadFailures ?? 0,
     loadMs,
     runMs: runEstimateMs(estimates.state, id),

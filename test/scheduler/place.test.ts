@@ -1,0 +1,126 @@
+/** The numbered policy, case by case. */
+import t from 'tap'
+import { type Demand, place, type Spot } from '../../src/scheduler/place.ts'
+
+const spot = (node: string, change: Partial<Spot> = {}): Spot => ({
+  node,
+  memory: 'resident',
+  slots: 1,
+  running: 0,
+  load: 0,
+  loadFailures: 0,
+  room: 'free',
+  loadMs: 1_000,
+  runMs: 400,
+  loadLeftMs: 0,
+  evictMs: 0,
+  ...change,
+})
+const demand = (change: Partial<Demand> = {}): Demand => ({
+  tried: new Set(),
+  waiting: 1,
+  waitedMs: 0,
+  ...change,
+})
+const where = (spots: Spot[], change: Partial<Demand> = {}): string => {
+  const choice = place(demand(change), spots)
+  return choice.to === 'wait' ? 'wait' : `${choice.to} ${choice.node}`
+}
+
+t.test('1: a barred node, or one without the model, is out of the question', async t => {
+  t.equal(where([spot('a', { barred: 'down' }), spot('b', { load: 9 })]), 'assign b')
+  t.equal(where([spot('a', { memory: 'absent' }), spot('b', { load: 9 })]), 'assign b')
+  t.equal(where([spot('a', { barred: 'down' })]), 'wait')
+  t.equal(where([]), 'wait')
+})
+
+t.test('1: a model nobody has is asked of any node, for its own 404', async t => {
+  t.equal(where([spot('a', { memory: 'absent', load: 2 }), spot('b', { memory: 'absent' })]), 'assign b')
+})
+
+t.test('2: a node it failed on already comes after all others', async t => {
+  const tried = new Set(['a'])
+  t.equal(where([spot('a'), spot('b', { load: 9 })], { tried }), 'assign b')
+  t.equal(
+    where([spot('a'), spot('b', { running: 1, load: 1 })], { tried }),
+    'wait',
+    'better wait for the other',
+  )
+  t.equal(where([spot('a'), spot('b', { barred: 'breaker open' })], { tried }), 'assign a')
+})
+
+t.test('3: loaded with an idle slot; least load, then name', async t => {
+  t.equal(where([spot('b'), spot('a')]), 'assign a')
+  t.equal(where([spot('a', { load: 1 }), spot('b')]), 'assign b')
+  t.equal(
+    where([spot('a', { running: 1, load: 1 }), spot('b', { load: 3 })]),
+    'assign b',
+    'residency is not occupancy',
+  )
+  t.equal(where([spot('a', { slots: 4, running: 3, load: 3 })]), 'assign a')
+})
+
+t.test('4: after a failed load the node answers for itself', async t => {
+  t.equal(where([spot('a', { memory: 'present', loadFailures: 1 })]), 'assign a')
+  t.equal(where([spot('a', { memory: 'present', loadFailures: 1, running: 1 })]), 'load a')
+})
+
+t.test('5: a cold model is loaded where that costs least', async t => {
+  const cold = { memory: 'present' } as const
+  t.equal(where([spot('a', { ...cold, loadMs: 900 }), spot('b', { ...cold, loadMs: 800 })]), 'load b')
+  t.equal(
+    where([spot('a', { ...cold, evictMs: 500 }), spot('b', cold)]),
+    'load b',
+    'evicting what others wait for costs',
+  )
+  t.equal(where([spot('a', { ...cold, room: 'full' }), spot('b', { ...cold, load: 5 })]), 'load b')
+})
+
+t.test('5: a second copy is loaded only when waiting for the first would cost more', async t => {
+  const spots = [
+    spot('a', { running: 1, load: 1, runMs: 400 }),
+    spot('b', { memory: 'present', loadMs: 1_000 }),
+  ]
+  t.equal(where(spots, { waiting: 1 }), 'wait')
+  t.equal(where(spots, { waiting: 2 }), 'wait')
+  t.equal(where(spots, { waiting: 4 }), 'load b')
+  const loading = [
+    spot('a', { memory: 'loading', loadLeftMs: 100 }),
+    spot('b', { memory: 'present', loadMs: 1_000 }),
+  ]
+  t.equal(where(loading, { waiting: 1 }), 'wait', 'one that is almost loaded is worth waiting for')
+})
+
+t.test('6: a full node is claimed after the request has waited as long as the swap costs', async t => {
+  const spots = [spot('a', { memory: 'present', room: 'full', loadMs: 1_000, load: 1 })]
+  t.equal(where(spots, { waitedMs: 1_999 }), 'wait')
+  t.equal(where(spots, { waitedMs: 2_000 }), 'claim a')
+  const warm = [...spots, spot('b', { running: 1, load: 1 })]
+  t.equal(where(warm, { waitedMs: 9_999 }), 'wait', 'with a warm copy there is no need')
+})
+
+t.test('the table says what was known of each node, and why it was out', async t => {
+  const choice = place(demand({ tried: new Set(['d']) }), [
+    spot('a', { slots: 2, running: 1, load: 1 }),
+    spot('b', { memory: 'present', loadMs: 900, evictMs: 100 }),
+    spot('c', { barred: 'draining' }),
+    spot('d'),
+    spot('e', { memory: 'absent' }),
+    spot('f', { running: 1, load: 1, runMs: 400 }),
+  ])
+  t.same(choice.to === 'assign' && choice.candidates, [
+    { node: 'a', resident: true, idle: 1, estimateMs: 0 },
+    { node: 'b', resident: false, idle: 1, estimateMs: 1_000 },
+    { node: 'c', resident: true, idle: 1, estimateMs: null, excluded: 'draining' },
+    { node: 'd', resident: true, idle: 1, estimateMs: null, excluded: 'failed already' },
+    { node: 'e', resident: false, idle: 1, estimateMs: null, excluded: 'does not have the model' },
+    { node: 'f', resident: true, idle: 0, estimateMs: 200 },
+  ])
+})
+
+t.test('the table is short, and the chosen node is in it', async t => {
+  const many = Array.from({ length: 40 }, (_, i) => spot(`n${String(i).padStart(2, '0')}`, { load: 40 - i }))
+  const choice = place(demand(), many)
+  t.ok(choice.to === 'assign' && choice.candidates.length === 16)
+  t.ok(choice.to === 'assign' && choice.candidates.some(({ node }) => node === choice.node))
+})
