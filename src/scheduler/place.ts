@@ -1,17 +1,16 @@
 /**
  * Where should the first of a model's waiting requests run? Pure: what it is told is all it knows.
  *
- *  1. A node is out of the question when it may not be given work, when its slots for the model are none of ours
- *     to promise, or when it does not have the model. (Where no node at all has it, any node may say so itself:
- *     its own 404 is the answer.)
+ *  1. A node is out of the question when it may not be given work, or when it does not have the model. (Where no node at all has it, any node may say so itself: its
+ *     own 404 is the answer. Not while a new node has yet to say what it has.)
  *  2. A node this request already failed on is tried again only when nobody else is left.
  *  3. Resident with an idle slot: there. Least load, then name. (Who fails fast looks idle; its breaker sees to that.)
  *  4. Present, its last load failed: there too, unloaded, so that the client hears the node's own words.
- *  5. Present, and a load could start: load it, when that is expected to cost less than waiting for the warm
- *     copies. A load costs its own time, and that of bringing back what it evicts if somebody waits for that.
- *  6. No warm copy, and every node that has the model is full of busy ones: after the request has waited as long as
- *     a swap and its way back cost, claim the cheapest node; it takes nothing else until it is free. (Rent until
- *     the rent has reached the price, then buy: never worse than twice the best. Karlin et al. 1988.)
+ *  5. Present: load it, when that is expected to cost less than waiting for the warm copies. A load costs its own
+ *     time, and that of bringing back what it displaces if somebody waits for that or uses it.
+ *  6. But where it displaces something, only after the request has waited as long as that costs. (Rent until the rent
+ *     has reached the price, then buy: never worse than twice the best. Karlin et al. 1988.) Where everything that
+ *     would have to go is busy, the node is claimed: it takes nothing else until it is free.
  *  7. Wait.
  */
 import type { Candidate } from '../../machines/request.ts'
@@ -39,6 +38,8 @@ export interface Spot {
 
 export interface Demand {
   readonly tried: ReadonlySet<string>
+  /** A node that came a moment ago has not said yet what it has. */
+  readonly unsettled: boolean
   /** How many wait for this model, this one included. */
   readonly waiting: number
   readonly waitedMs: number
@@ -65,6 +66,7 @@ export function place(demand: Demand, spots: readonly Spot[]): Choice {
     candidates.push(candidate(spot, demand, known, excluded))
   }
 
+  if (!known && demand.unsettled) return { to: 'wait', candidates: short(candidates) }
   const ready = able.filter(spot => idle(spot) > 0 && (!known || answers(spot))) // (3) (4)
   if (ready.length > 0) {
     const { node } = best(ready, byLoad)
@@ -73,13 +75,13 @@ export function place(demand: Demand, spots: readonly Spot[]): Choice {
 
   const cold = able.filter(({ memory }) => memory === 'present')
   const warmMs = Math.min(...able.map(spot => warmWaitMs(spot, demand)))
-  const open = cold.filter(({ room }) => room !== 'full')
-  if (open.length > 0) {
-    const target = best(open, byPrice) // (5)
-    if (priceMs(target) < warmMs) return { to: 'load', node: target.node, estimateMs: target.loadMs }
-  } else if (cold.length > 0 && warmMs === Number.POSITIVE_INFINITY) {
+  if (cold.length > 0) {
     const target = best(cold, byPrice)
-    if (demand.waitedMs >= 2 * target.loadMs) return { to: 'claim', node: target.node } // (6)
+    const ripe = gentle(target) || demand.waitedMs >= priceMs(target) // (6)
+    if (ripe && priceMs(target) < warmMs) {
+      const { node, room, loadMs } = target
+      return room === 'full' ? { to: 'claim', node } : { to: 'load', node, estimateMs: loadMs } // (5)
+    }
   }
   return { to: 'wait', candidates: short(candidates) } // (7)
 }
@@ -104,8 +106,14 @@ function idle({ slots, running }: Spot): number {
   return Math.max(0, slots - running)
 }
 
-function priceMs({ loadMs, evictMs }: Spot): number {
-  return loadMs + evictMs
+/** What is busy comes back too: its way back is thought to cost as much as this load. */
+function priceMs({ room, loadMs, evictMs }: Spot): number {
+  return loadMs + (room === 'full' ? loadMs : evictMs)
+}
+
+/** Nobody would miss what this load displaces. */
+function gentle({ room, evictMs }: Spot): boolean {
+  return room === 'free' || (room === 'evict' && evictMs === 0)
 }
 
 /** How long the last of those waiting would wait for this copy, if it is warm or about to be. */
@@ -133,7 +141,7 @@ function byLoad(a: Spot, b: Spot): number {
 }
 
 function byPrice(a: Spot, b: Spot): number {
-  return priceMs(a) - priceMs(b) || a.load - b.load || byName(a, b)
+  return Number(gentle(b)) - Number(gentle(a)) || priceMs(a) - priceMs(b) || a.load - b.load || byName(a, b)
 }
 
 function byName(a: Spot, b: Spot): number {

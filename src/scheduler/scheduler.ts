@@ -20,8 +20,10 @@ export interface Scheduler {
   readonly estimates: EstimatesProjection
 }
 
-/** A claim ripens while nothing else happens, so the queue is looked at again after this long. */
+/** A swap ripens while nothing else happens, so the queue is looked at again after this long. */
 const LOOK_AGAIN_MS = 1_000
+/** A node that has not answered this long after it came is not waited for. */
+const SETTLING_MS = 5_000
 
 export const scheduler = (self: Scheduler): Reactor => {
   let due = false
@@ -102,10 +104,14 @@ export function choose(
   claimed: ReadonlyMap<string, string> = new Map(),
 ): Choice {
   const { fleet, requests, clock } = self
+  const now = clock.now()
   const demand: Demand = {
     tried: open.tried,
+    unsettled: [...fleet.state.values()].some(
+      node => node.reach === 'joining' && now - node.since < SETTLING_MS,
+    ),
     waiting: requests.state.waiting.get(open.model)?.length ?? 1,
-    waitedMs: clock.now() - open.admittedAt,
+    waitedMs: now - open.admittedAt,
   }
   const spots = [...fleet.state.values()].map(node => survey(self, node, open.model, claimed.get(node.name)))
   return place(demand, spots)

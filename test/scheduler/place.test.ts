@@ -18,6 +18,7 @@ const spot = (node: string, change: Partial<Spot> = {}): Spot => ({
 })
 const demand = (change: Partial<Demand> = {}): Demand => ({
   tried: new Set(),
+  unsettled: false,
   waiting: 1,
   waitedMs: 0,
   ...change,
@@ -35,7 +36,9 @@ t.test('1: a barred node, or one without the model, is out of the question', asy
 })
 
 t.test('1: a model nobody has is asked of any node, for its own 404', async t => {
-  t.equal(where([spot('a', { memory: 'absent', load: 2 }), spot('b', { memory: 'absent' })]), 'assign b')
+  const spots = [spot('a', { memory: 'absent', load: 2 }), spot('b', { memory: 'absent' })]
+  t.equal(where(spots), 'assign b')
+  t.equal(where(spots, { unsettled: true }), 'wait', 'but a new node may yet turn out to have it')
 })
 
 t.test('2: a node it failed on already comes after all others', async t => {
@@ -91,8 +94,19 @@ t.test('5: a second copy is loaded only when waiting for the first would cost mo
   t.equal(where(loading, { waiting: 1 }), 'wait', 'one that is almost loaded is worth waiting for')
 })
 
-t.test('6: a full node is claimed after the request has waited as long as the swap costs', async t => {
-  const spots = [spot('a', { memory: 'present', room: 'full', loadMs: 1_000, load: 1 })]
+t.test('6: what others wait for is displaced only after the wait has cost as much', async t => {
+  const wanted = [spot('a', { memory: 'present', room: 'evict', evictMs: 500 })]
+  t.equal(where(wanted, { waitedMs: 1_499 }), 'wait')
+  t.equal(where(wanted, { waitedMs: 1_500 }), 'load a')
+  t.equal(
+    where([spot('a', { memory: 'present', room: 'evict' })]),
+    'load a',
+    'what nobody waits for goes at once',
+  )
+})
+
+t.test('6: a node full of busy models is claimed, likewise', async t => {
+  const spots = [spot('a', { memory: 'present', room: 'full', load: 1 })]
   t.equal(where(spots, { waitedMs: 1_999 }), 'wait')
   t.equal(where(spots, { waitedMs: 2_000 }), 'claim a')
   const warm = [...spots, spot('b', { running: 1, load: 1 })]

@@ -1,0 +1,205 @@
+/** Facts in, views out: what each projection answers after a day's facts. */
+import t from 'tap'
+import type { Entry } from '../../src/journal/journal.ts'
+import { breakers } from '../../src/projections/breakers.ts'
+import { catalog } from '../../src/projections/catalog.ts'
+import { estimates, loadEstimateMs, runEstimateMs } from '../../src/projections/estimates.ts'
+import { fleet, routable } from '../../src/projections/fleet.ts'
+import { history } from '../../src/projections/history.ts'
+import type { Projection } from '../../src/projections/projection.ts'
+import { requests, runningOn } from '../../src/projections/requests.ts'
+import { residency } from '../../src/projections/residency.ts'
+
+function after<State>(view: Projection<State>, ...facts: [type: string, id: string, data?: object][]): State {
+  facts.forEach(([type, id, data = {}], i) => {
+    view.rows[type]?.({
+      type,
+      id,
+      data,
+      kind: type.split('.')[0],
+      seq: i + 1,
+      at: 1_000 * (i + 1),
+      v: 1,
+      hash: '',
+    } as unknown as Entry)
+  })
+  return view.state
+}
+
+const node = { url: 'http://a', slots: 2, residentMax: 1, labels: {}, origin: 'api' }
+const admitted = {
+  path: '/api/chat',
+  model: 'm',
+  client: 'c',
+  priority: 5,
+  bodyBytes: 1,
+  expiresAt: 9e9,
+  attemptsMax: 3,
+}
+const assigned = (name: string) => ({ node: name, attempt: 1, candidates: [] })
+
+t.test('the fleet: who is there, and who may be given work', async t => {
+  const nodes = after(
+    fleet(),
+    ['node.registered', 'a', node],
+    ['node.joined', 'a', { version: '1' }],
+    ['node.registered', 'b', node],
+    ['node.joined', 'b', { version: '1' }],
+    ['node.lost', 'b', { reason: 'silence' }],
+    ['node.registered', 'c', node],
+    ['node.joined', 'c', { version: '1' }],
+    ['node.drained', 'c'],
+    ['node.registered', 'd', node],
+    ['node.removed', 'd'],
+  )
+  t.same(
+    [...nodes.values()].map(n => [n.name, n.reach, n.duty, routable(n)]),
+    [
+      ['a', 'up', 'active', true],
+      ['b', 'down', 'active', false],
+      ['c', 'up', 'draining', false],
+    ],
+  )
+  t.same(nodes.get('b')?.loss, { reason: 'silence' })
+  const back = after(
+    fleet(),
+    ['node.registered', 'b', node],
+    ['node.joined', 'b', { version: '1' }],
+    ['node.lost', 'b', { reason: 'silence' }],
+    ['node.returned', 'b', { version: '2', awayMs: 5 }],
+  )
+  t.match(back.get('b'), { reach: 'up', version: '2', since: 4_000, loss: undefined })
+})
+
+t.test('residency: which model is where, and is it in memory', async t => {
+  const found = { digest: 'd', sizeBytes: 5 }
+  const { byNode, byModel } = after(
+    residency(),
+    ['replica.found', 'm@a', found],
+    ['replica.found', 'm@b', found],
+    ['replica.found', 'n@a', found],
+    ['replica.loading', 'm@a', { request: 'r', estimateMs: 7 }],
+    ['replica.loaded', 'm@a', { ms: 5 }],
+    ['replica.loading', 'n@a', { request: 'r', estimateMs: 7 }],
+    ['replica.failed', 'n@a', { reason: 'x', status: 500 }],
+    ['replica.removed', 'm@b'],
+    ['replica.found', 'm@a', { digest: 'e', sizeBytes: 6 }],
+  )
+  t.match(byNode.get('a')?.get('m'), { state: 'resident', digest: 'e', sizeBytes: 6, loadFailures: 0 })
+  t.match(byNode.get('a')?.get('n'), { state: 'present', loadFailures: 1 })
+  t.same([...byModel.get('m')!.keys()], ['a'])
+  const gone = after(residency(), ['replica.found', 'm@a', found], ['node.removed', 'a'])
+  t.equal(gone.byNode.size, 0)
+})
+
+t.test('requests: who waits in which order, and who runs where', async t => {
+  const view = requests()
+  const state = after(
+    view,
+    ['request.admitted', '1', admitted],
+    ['request.admitted', '2', admitted],
+    ['request.admitted', '3', { ...admitted, priority: 9 }],
+    ['request.admitted', '4', { ...admitted, model: 'n' }],
+    ['request.assigned', '1', assigned('a')],
+    ['request.assigned', '4', assigned('a')],
+    ['request.begun', '4', { node: 'a', status: 200, ttftMs: 1 }],
+  )
+  t.same(
+    state.waiting.get('m')?.map(({ id }) => id),
+    ['3', '2'],
+  )
+  t.equal(state.waitingCount, 2)
+  t.same([runningOn(state, 'a'), runningOn(state, 'a', 'm'), runningOn(state, 'b')], [2, 1, 0])
+  after(view, ['request.retried', '1', { node: 'a', reason: 'busy' }])
+  t.same(
+    state.waiting.get('m')?.map(({ id }) => id),
+    ['3', '1', '2'],
+    'a retried one keeps its place',
+  )
+  t.same([...state.open.get('1')!.tried], ['a'])
+  after(
+    view,
+    ['request.expired', '2', { waitedMs: 1 }],
+    ['request.completed', '4', { node: 'a' }],
+    ['request.abandoned', '3', {}],
+  )
+  t.same([...state.open.keys()], ['1'])
+  t.same([state.waitingCount, runningOn(state, 'a')], [1, 0])
+})
+
+t.test('breakers: failures in a row, forgotten at the first success', async t => {
+  const retry = (id: string, name: string, status?: number): [string, string, object] => [
+    'request.retried',
+    id,
+    { node: name, reason: 'busy', ...(status && { status }) },
+  ]
+  const { nodes, suspects } = after(
+    breakers(),
+    retry('1', 'a', 503),
+    retry('2', 'a'),
+    retry('3', 'b', 500),
+    ['request.begun', '4', { node: 'a', status: 200 }],
+    retry('5', 'a'),
+    ['request.failed', '6', { node: 'a', reason: 'restart' }],
+    ['request.failed', '7', { node: 'a', reason: 'broken' }],
+  )
+  t.equal(nodes.get('a')?.failures, 2)
+  t.equal(nodes.has('b'), false, 'a 500 is nobody’s fault yet')
+  t.same([...suspects.keys()], ['3'])
+})
+
+t.test('estimates: what was measured, else what size suggests', async t => {
+  const state = after(
+    estimates(),
+    ['replica.found', 'm@a', { digest: 'd', sizeBytes: 5e9 }],
+    ['replica.found', 'm@b', { digest: 'd', sizeBytes: 5e9 }],
+    ['replica.loaded', 'm@a', { ms: 1_000 }],
+    ['replica.loaded', 'm@a', { ms: 2_000 }],
+    ['replica.loaded', 'm@a', {}],
+    ['request.completed', '1', { node: 'a', model: 'm', status: 200, runMs: 400 }],
+    ['request.completed', '2', { node: 'a', model: 'm', status: 400, runMs: 1 }],
+  )
+  t.equal(loadEstimateMs(state, 'm@a'), 1_250)
+  t.equal(loadEstimateMs(state, 'm@b'), 11_500)
+  t.equal(runEstimateMs(state, 'm@a'), 400)
+  t.equal(runEstimateMs(state, 'm@b'), 4_000)
+})
+
+t.test('the catalog: what can be asked for', async t => {
+  const model = {
+    digest: 'd',
+    sizeBytes: 1,
+    family: 'f',
+    parameterSize: '1B',
+    quantization: 'Q4',
+    capabilities: [],
+  }
+  t.same(
+    [
+      ...after(
+        catalog(),
+        ['model.found', 'm', model],
+        ['model.found', 'n', model],
+        ['model.gone', 'n'],
+      ).keys(),
+    ],
+    ['m'],
+  )
+})
+
+t.test('history: the last requests, fact by fact, and no more of them than that', async t => {
+  const facts: [string, string, object][] = []
+  for (let i = 0; i < 2_010; i += 1) facts.push(['request.admitted', `r${i}`, admitted])
+  const state = after(
+    history(),
+    ...facts,
+    ['request.expired', 'r2009', { waitedMs: 1 }],
+    ['request.expired', 'r0', { waitedMs: 1 }],
+  )
+  t.equal(state.size, 2_000)
+  t.equal(state.has('r0'), false)
+  t.same(
+    state.get('r2009')?.map(({ type }) => type),
+    ['request.admitted', 'request.expired'],
+  )
+})

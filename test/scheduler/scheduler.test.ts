@@ -1,0 +1,201 @@
+import t from 'tap'
+import { yard } from './yard.ts'
+
+t.test('a request waits until a node that fits appears', async t => {
+  const y = yard()
+  y.start()
+  await y.node('b', ['other'])
+  await y.ask('r', 'm')
+  t.equal(y.at('r'), 'b', 'nobody has it, so any node may say so')
+  const z = yard()
+  z.start()
+  await z.ask('r', 'm')
+  t.equal(z.at('r'), 'queued')
+  await z.node('a', ['m'])
+  await z.clock.advance(0)
+  t.same(
+    (await z.facts('replica.loading')).map(({ id }) => id),
+    ['m@a'],
+  )
+  await z.loaded('m', 'a')
+  t.equal(z.at('r'), 'a')
+})
+
+t.test('nothing is sent beyond the slots, and the choice is made when one is free', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  await y.node('b', ['m'], { resident: ['m'], slots: 2 })
+  for (const id of ['1', '2', '3', '4', '5']) await y.ask(id, 'm')
+  t.same(['1', '2', '3', '4', '5'].map(y.at), ['a', 'b', 'b', 'queued', 'queued'])
+  await y.done('2')
+  t.same(['4', '5'].map(y.at), ['b', 'queued'])
+  await y.done('1')
+  t.equal(y.at('5'), 'a')
+})
+
+t.test('priority before age, age before the rest', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  await y.ask('running', 'm')
+  await y.ask('old', 'm')
+  await y.ask('late', 'm', { priority: 1 })
+  await y.ask('urgent', 'm', { priority: 9 })
+  const order: string[] = []
+  let current = 'running'
+  for (let i = 0; i < 3; i += 1) {
+    await y.done(current)
+    current = ['old', 'late', 'urgent'].find(id => y.at(id) === 'a')!
+    order.push(current)
+  }
+  t.same(order, ['urgent', 'old', 'late'])
+})
+
+t.test('one node loads one model at a time', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m', 'n'], { residentMax: 2 })
+  await y.ask('1', 'm')
+  await y.ask('2', 'n')
+  t.same(
+    (await y.facts('replica.loading')).map(({ id }) => id),
+    ['m@a'],
+  )
+  await y.loaded('m', 'a')
+  t.same(
+    (await y.facts('replica.loading')).map(({ id }) => id),
+    ['m@a', 'n@a'],
+  )
+})
+
+t.test('a swap happens once the wait has cost as much, and not before', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m', 'n'], { resident: ['m'] })
+  await y.ask('m0', 'm')
+  await y.ask('n0', 'n')
+  let next = 1
+  let running = 'm0'
+  const turn = async (): Promise<void> => {
+    await y.ask(`m${next}`, 'm')
+    await y.done(running, 500)
+    running = `m${next}`
+    next += 1
+  }
+  await turn()
+  await turn()
+  t.equal((await y.facts('replica.loading')).length, 0, 'm is kept as long as it is cheap to')
+  for (let i = 0; i < 20 && (await y.facts('replica.loading')).length === 0; i += 1) await turn()
+  const [swap] = await y.facts('replica.loading')
+  t.equal(swap?.id, 'n@a')
+  const waited = swap!.at - (await y.facts('request.admitted')).find(({ id }) => id === 'n0')!.at
+  t.ok(
+    waited >= 4_500 && waited < 6_000,
+    `after ${waited} ms: loading n is thought to take 3.5 s, m took 1 s`,
+  )
+})
+
+t.test('a failing node is tried last, and its breaker opens at the third failure', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  await y.node('b', ['m'], { resident: ['m'] })
+  for (const id of ['1', '2', '3']) {
+    await y.ask(id, 'm')
+    t.equal(y.at(id), 'a')
+    await y.failed(id, 'busy', 503)
+    t.equal(y.at(id), 'b')
+    await y.done(id)
+  }
+  t.equal(y.breakers.state.nodes.get('a')?.state, 'open')
+  await y.ask('4', 'm')
+  t.equal(y.at('4'), 'b')
+  await y.ask('5', 'm')
+  t.equal(y.at('5'), 'queued', 'a is not asked while its breaker is open')
+  await y.clock.advance(2_000)
+  t.equal(y.at('5'), 'a', 'the wait is over: one request may try')
+  await y.ask('6', 'm')
+  t.equal(y.at('6'), 'queued', 'and only one')
+  await y.done('5')
+  t.equal(y.breakers.state.nodes.get('a')?.state, 'closed')
+  t.equal(y.at('6'), 'a')
+})
+
+t.test('a trial that fails opens the breaker for longer', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  await y.node('b', ['m'], { resident: ['m'] })
+  for (const id of ['1', '2', '3']) {
+    await y.ask(id, 'm')
+    await y.failed(id, 'refused')
+    await y.done(id)
+  }
+  await y.ask('4', 'm')
+  await y.ask('5', 'm')
+  await y.clock.advance(2_000)
+  t.equal(y.at('5'), 'a')
+  await y.failed('5', 'refused')
+  t.same(y.breakers.state.nodes.get('a')?.state, 'open')
+  t.equal(y.breakers.state.nodes.get('a')?.round, 2)
+})
+
+t.test('a 500 counts against a node only when another one answers the same request', async t => {
+  const y = yard()
+  y.start()
+  for (const name of ['a', 'b', 'c']) await y.node(name, ['m'], { resident: ['m'] })
+  for (const id of ['1', '2', '3', '4']) {
+    await y.ask(id, 'm')
+    for (let i = 0; i < 3; i += 1) await y.failed(id, 'error', 500)
+    t.equal(y.at(id), 'over')
+  }
+  t.equal((await y.facts('breaker.tripped')).length, 0, 'the request was broken, not the nodes')
+  for (const id of ['5', '6', '7']) {
+    await y.ask(id, 'm')
+    await y.failed(id, 'error', 500)
+    await y.done(id)
+  }
+  t.same(
+    (await y.facts('breaker.tripped')).map(({ id }) => id),
+    ['a'],
+  )
+})
+
+t.test('who waits too long is let go, by the alarm', async t => {
+  const y = yard()
+  y.start()
+  await y.ask('r', 'm', { waitMs: 5_000 })
+  y.seats.take('s', {})
+  const sent = y.seats.granted('s')
+  await y.ask('s', 'm', { waitMs: 5_000 })
+  await y.clock.advance(5_000)
+  t.equal(y.at('r'), 'over')
+  t.same(await sent, { to: 'leave', reason: 'expired' })
+})
+
+t.test('after a restart the sockets are gone, and each open request is closed by one fact', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  for (const id of ['1', '2', '3']) await y.ask(id, 'm')
+  const z = yard(y.records)
+  await z.engine.replay()
+  t.equal(z.requests.state.open.size, 3)
+  z.start()
+  await z.clock.advance(10)
+  const failed = await z.facts('request.failed')
+  t.same(
+    failed.map(({ id, data }) => [id, (data as { reason: string }).reason]),
+    [
+      ['1', 'restart'],
+      ['2', 'restart'],
+      ['3', 'restart'],
+    ],
+  )
+  const again = yard(z.records)
+  await again.engine.replay()
+  again.start()
+  await again.clock.advance(10)
+  t.equal((await again.facts('request.failed')).length, 3, 'and never twice')
+})
