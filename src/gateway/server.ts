@@ -8,6 +8,7 @@ import fastify, {
   type FastifyPluginAsync,
   type FastifyReply,
   type FastifyRequest,
+  LogController,
 } from 'fastify'
 import { Refusal } from '../../machines/entity.ts'
 import type { Config } from '../config.ts'
@@ -65,7 +66,7 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
   const routes = table(needs)
   const app = fastify({
     logger: { level: config.log, stream: process.stderr },
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }), // the journal is the record of requests
     exposeHeadRoutes: false,
     trustProxy: false,
     return503OnClosing: false,

@@ -2,7 +2,7 @@
 import type { Recorded } from '../../machines/entity.ts'
 import type { Command, Fact, Kind } from '../../machines/index.ts'
 
-/** A fact as the journal gives it back. */
+/** A fact as the journal gives it back. Where its data has been forgotten (see chain.ts), `data` is null. */
 export type Entry = Fact & Recorded
 
 /** A fact before the journal has numbered it. */
@@ -17,7 +17,7 @@ export interface Head {
 export interface Range {
   /** First seq is `after` + 1. Default 0. */
   readonly after?: number
-  /** Last seq, inclusive. Default: everything durable when the read began. */
+  /** Last seq, inclusive. Default, and never more than: everything durable when the read began. */
   readonly until?: number
 }
 
@@ -30,32 +30,48 @@ export interface Journal {
   readonly durable: number
   /**
    * False after a write failed (a full disk, say), until the journal has reopened the disk, verified the tail and
-   * written what was waiting. Reads go on; what is staged meanwhile waits, bounded.
+   * written what was waiting. Reads go on; what is staged meanwhile waits, bounded. False for good after close(),
+   * and after a Failure `journal.gap` or `journal.broken` met on the way back.
    */
   readonly writable: boolean
+  readonly closed: boolean
 
   /**
    * Numbers the facts, hashes them into the chain and hands them to the next write. Synchronous, so that the next
-   * decision already sees them. Throws a Failure `journal.full` when too much is waiting for a disk that does
-   * not write, `journal.closed` after close().
+   * decision already sees them; what one call stages reaches the disk together or not at all. Throws a Failure
+   * `journal.full` when too much is waiting for a disk that does not write, `journal.closed` after close().
    */
   stage(kind: Kind, id: string, facts: readonly Staged[]): readonly Entry[]
 
   /**
    * Resolves when everything staged so far is on disk. Rejects with a Failure `journal.unwritable` when that
-   * write failed: the outcome is unknown, not "not written".
+   * write failed, and at once while the journal is unwritable: the outcome is unknown, not "not written". What
+   * was staged is kept and written later; `durable` tells when.
    */
   flushed(): Promise<void>
 
   /**
    * Pages of entries in order, each at most a thousand, read from disk, verified against the chain, in today's
-   * shapes. Throws a Failure: `journal.gap`, `journal.broken`.
+   * shapes. Throws a Failure: `journal.gap`, `journal.broken`, `journal.newer`; `journal.unwritable` (retryable)
+   * while a failing disk is being reopened; `journal.closed`.
    */
   read(range?: Range): AsyncIterable<readonly Entry[]>
 
-  /** Calls back after each write that made `durable` grow, and when `writable` changes. Returns how to stop. */
+  /** The same pages as the very text that is stored, verified but not parsed: for export, mirrors and audits. */
+  records(range?: Range): AsyncIterable<readonly string[]>
+
+  /**
+   * At most a thousand durable entries after `after`, from memory: nothing is read. Undefined where they are too
+   * old to be held; then read() has them. This is what makes hundreds of live followers cheap.
+   */
+  recent(after: number): readonly Entry[] | undefined
+
+  /** Calls back after `durable` grew, after `writable` changed, and on close. Returns how to stop. */
   watch(listener: () => void): () => void
 
-  /** Writes what is staged, then lets go of the folder. */
+  /**
+   * Writes what is staged, then lets go of the folder. Rejects, having let go, when something could not be
+   * written.
+   */
   close(): Promise<void>
 }

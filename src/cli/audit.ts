@@ -1,0 +1,240 @@
+/**
+ * `quipu audit`: is the journal what was written? Replays it from zero with an engine that does nothing else, which
+ * verifies the chain and that every fact is one its chart accepts. Reads a copy (snapshot.ts), so that nothing is
+ * changed, and a house may be running on the folder.
+ */
+import { systemClock } from '../clock.ts'
+import { knobs, readConfig } from '../config.ts'
+import { Engine } from '../engine/engine.ts'
+import { Failure } from '../failure.ts'
+import { Damage } from '../journal/damage.ts'
+import type { Entry, Head, Journal } from '../journal/journal.ts'
+import { openLevelJournal } from '../journal/level.ts'
+import { breakers } from '../projections/breakers.ts'
+import { catalog } from '../projections/catalog.ts'
+import { estimates } from '../projections/estimates.ts'
+import { fleet } from '../projections/fleet.ts'
+import { history } from '../projections/history.ts'
+import { requests } from '../projections/requests.ts'
+import { residency } from '../projections/residency.ts'
+import { countOf, durationOf, timeOf } from './quantities.ts'
+import { interruption } from './signals.ts'
+import { takeSnapshot } from './snapshot.ts'
+import { sayTable } from './table.ts'
+import { progress, say, sayJson, tinted } from './terminal.ts'
+import { type Given, jsonOption, misused, textOf, type Verb } from './verb.ts'
+
+export const audit: Verb = {
+  usage: ['audit'],
+  about:
+    'Verifies a journal from its first fact to its last: none missing, none altered, each one acceptable where it ' +
+    'stands. Changes nothing, and a house may be running on the folder: what it reads is a copy, made in TMPDIR. ' +
+    'Where anything is wrong it names the first bad fact, and the exit code is 1. Whoever can rewrite the whole ' +
+    'folder can also rewrite the whole chain: keep the head of an audit somewhere else, and give it to the next one ' +
+    'with --expect.',
+  options: {
+    data: { value: 'DIR', fallback: knobs.data.default, sentence: 'folder of the journal' },
+    expect: {
+      value: 'SEQ:HASH',
+      sentence: 'the head of an earlier audit, which must still be part of the chain',
+    },
+    ...jsonOption,
+  },
+  examples: [
+    ['quipu audit --data ./data', 'verify every fact'],
+    ['quipu audit --json | jq -r .head', 'the head alone, to be kept somewhere else'],
+  ],
+  async run(given) {
+    const { data: dir } = readConfig(given.flags)
+    const json = given.switches.has('json')
+    const signal = interruption()
+    const expected = expectation(given)
+    let copy = dir
+    let remove = async (): Promise<void> => {}
+    try {
+      const snapshot = await takeSnapshot(dir, signal)
+      copy = snapshot.dir
+      remove = snapshot.remove
+      const findings = await verify(copy, signal, expected)
+      progress('')
+      report(dir, findings, json)
+    } catch (error) {
+      progress('')
+      const told = signal.aborted ? stopped() : ofFolder(dir, copy, error)
+      if (json && told instanceof Failure) sayJson(complaint(dir, told))
+      throw told
+    } finally {
+      await remove()
+    }
+  },
+}
+
+interface Findings {
+  readonly id: string
+  readonly facts: number
+  readonly head: Head
+  readonly first: Entry | undefined
+  readonly last: Entry | undefined
+  readonly types: ReadonlyMap<string, number>
+  readonly ms: number
+  /** What it all comes to. */
+  readonly now: { readonly nodes: number; readonly models: number; readonly openRequests: number }
+}
+
+async function verify(dir: string, signal: AbortSignal, expected: Head | undefined): Promise<Findings> {
+  const journal = await openLevelJournal({ dir, clock: systemClock })
+  try {
+    const types = new Map<string, number>()
+    let first: Entry | undefined
+    let last: Entry | undefined
+    const see = (page: readonly Entry[]): void => {
+      if (signal.aborted) throw stopped()
+      for (const entry of page) types.set(entry.type, (types.get(entry.type) ?? 0) + 1)
+      first ??= page[0]
+      last = page.at(-1)
+      if (expected !== undefined) compare(expected, page)
+      progress(`${countOf(last?.seq ?? 0)} of ${countOf(journal.durable, 'fact')} verified`)
+    }
+    const [nodes, models, waiting] = [fleet(), catalog(), requests()]
+    const others = [residency(), breakers(), estimates(), history()]
+    const engine = new Engine(watched(journal, see), systemClock, [nodes, models, waiting, ...others])
+    const began = systemClock.monotonic()
+    const head = await engine.replay().catch(async error => {
+      throw await pinned(journal, error)
+    })
+    if (expected !== undefined && expected.seq > head.seq) throw shorter(expected, head)
+    return {
+      id: journal.id,
+      facts: head.seq,
+      head,
+      first,
+      last,
+      types,
+      ms: systemClock.monotonic() - began,
+      now: { nodes: nodes.state.size, models: models.state.size, openRequests: waiting.state.open.size },
+    }
+  } finally {
+    await journal.close()
+  }
+}
+
+/** The same journal; every page read is seen on its way. */
+function watched(journal: Journal, see: (page: readonly Entry[]) => void): Journal {
+  async function* read(): AsyncGenerator<readonly Entry[]> {
+    for await (const page of journal.read()) {
+      see(page)
+      yield page
+    }
+  }
+  return Object.create(journal, { read: { value: read } })
+}
+
+/** Where LevelDB itself stumbles, a page is all that it names. One fact at a time says which it is. */
+async function pinned(journal: Journal, error: unknown): Promise<unknown> {
+  if (!(error instanceof Damage) || error.seq === undefined || error.cause === undefined) return error
+  try {
+    for (let seq = error.seq; seq <= journal.durable; seq += 1) {
+      for await (const _ of journal.records({ after: seq - 1, until: seq }));
+    }
+  } catch (nearer) {
+    return nearer
+  }
+  return error
+}
+
+function expectation(given: Given): Head | undefined {
+  const text = textOf(given, 'expect')
+  if (text === undefined) return undefined
+  const [, seq, hash] = /^(\d{1,16}):([\w-]{43})$/.exec(text) ?? []
+  if (seq === undefined) throw misused(`--expect: "${text}" is not a head, such as an audit prints it`)
+  return { seq: Number(seq), hash: hash! }
+}
+
+function compare({ seq, hash }: Head, page: readonly Entry[]): void {
+  const entry = page[seq - page[0]!.seq]
+  if (entry === undefined || entry.hash === hash) return
+  throw new Failure(
+    'audit.rewritten',
+    `Fact ${seq} has the hash ${entry.hash}, and ${hash} was expected: this is not the journal of that audit, or its ` +
+      'past was rewritten since. The chain by itself holds.',
+  )
+}
+
+function shorter({ seq }: Head, head: Head): Failure {
+  const said = `The journal ends at fact ${head.seq}, and fact ${seq} was expected: its end is missing, or it is another.`
+  return new Failure('audit.rewritten', said)
+}
+
+function stopped(): Failure {
+  return new Failure('audit.stopped', 'The audit was stopped before its end: nothing is proved.')
+}
+
+/** What was found in the copy, said of the folder it was made of. */
+function ofFolder(dir: string, copy: string, error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const message = error.message.replaceAll(copy, dir)
+  if (error instanceof Damage) {
+    const { code, seq, cause } = error
+    return new Damage(code as Damage['code'] & 'journal.gap', message, { ...(seq && { seq }), cause })
+  }
+  if (error instanceof Failure) return new Failure(error.code, message, { cause: error.cause })
+  if ((error as NodeJS.ErrnoException).syscall === undefined) return error
+  return new Failure('audit.unreadable', `The journal in ${dir} cannot be read: ${message}`, { cause: error })
+}
+
+function complaint(dir: string, failure: Failure): object {
+  const { code, message } = failure
+  const seq =
+    failure instanceof Damage ? failure.seq : Number(/^[Ff]act (\d+)/.exec(message)?.[1] ?? Number.NaN)
+  return { ok: false, dir, code, message, seq: seq === undefined || Number.isNaN(seq) ? null : seq }
+}
+
+function report(
+  dir: string,
+  { id, facts, head, first, last, types, ms, now }: Findings,
+  json: boolean,
+): void {
+  const anchor = `${head.seq}:${head.hash}`
+  const speed = Math.round(facts / Math.max(ms / 1_000, 0.001))
+  const byType = [...types].sort(([a], [b]) => (a < b ? -1 : 1))
+  if (json) {
+    const edge = (entry: Entry | undefined): object | null =>
+      entry === undefined ? null : { seq: entry.seq, at: entry.at, type: entry.type }
+    return sayJson({
+      ok: true,
+      dir,
+      id,
+      facts,
+      head: anchor,
+      first: edge(first),
+      last: edge(last),
+      types: Object.fromEntries(byType),
+      ms: Math.round(ms),
+      factsPerSecond: speed,
+      now,
+    })
+  }
+  say(
+    tinted(
+      'green',
+      facts === 0 ? 'The journal is empty, and whole.' : 'Every fact verifies, and every chart accepts it.',
+    ),
+  )
+  say()
+  say(`journal  ${dir} (${id})`)
+  say(`facts    ${countOf(facts)} in ${durationOf(ms)}${facts === 0 ? '' : `, ${countOf(speed)} a second`}`)
+  if (first !== undefined && last !== undefined) {
+    say(`first    ${timeOf(first.at)}`)
+    say(`last     ${timeOf(last.at)}`)
+  }
+  const { nodes, models, openRequests } = now
+  const parts = [countOf(nodes, 'node'), countOf(models, 'model'), countOf(openRequests, 'open request')]
+  say(`adds up  ${parts.join(', ')}`)
+  say(`head     ${anchor}`)
+  if (byType.length === 0) return
+  say()
+  sayTable(byType, [
+    { name: 'FACT', cell: ([type]) => type },
+    { name: 'COUNT', right: true, cell: ([, count]) => countOf(count) },
+  ])
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env node
+/**
+ * The command line: a table of verbs. Exit codes: 0 ok, 1 failed (the message says what to do), 2 wrong usage,
+ * 70 a bug (with its stack).
+ */
+import { Failure } from '../failure.ts'
+import { nearest } from './nearest.ts'
+import { release } from './release.ts'
+import { remark, say } from './terminal.ts'
+import { helpOf, misused, pairs, readArguments, type Verb } from './verb.ts'
+
+interface Entry {
+  readonly does: string
+  /** Loaded when it is asked for: `quipu version` need not read the whole house. */
+  readonly load: () => Promise<Verb>
+}
+
+const verbs: Readonly<Record<string, Entry>> = {
+  serve: { does: 'run a house', load: async () => (await import('./serve.ts')).serve },
+  sim: { does: 'run simulated Ollama nodes', load: async () => (await import('./sim.ts')).sim },
+  nodes: {
+    does: 'list, add, drain, resume and remove nodes',
+    load: async () => (await import('./nodes.ts')).nodes,
+  },
+  models: {
+    does: 'list the models, and who has them',
+    load: async () => (await import('./models.ts')).models,
+  },
+  ps: { does: 'list the models in memory, and where', load: async () => (await import('./ps.ts')).ps },
+  queue: { does: 'show who waits, and for what', load: async () => (await import('./queue.ts')).queue },
+  requests: { does: 'list the last requests', load: async () => (await import('./requests.ts')).requests },
+  explain: {
+    does: 'tell why a request went where it went',
+    load: async () => (await import('./explain.ts')).explain,
+  },
+  events: { does: 'follow the facts as they happen', load: async () => (await import('./events.ts')).events },
+  journal: { does: 'page through the facts', load: async () => (await import('./journal.ts')).journal },
+  audit: {
+    does: 'verify a journal from its first fact to its last',
+    load: async () => (await import('./audit.ts')).audit,
+  },
+  config: {
+    does: 'show every setting, and who set it',
+    load: async () => (await import('./config.ts')).config,
+  },
+  version: { does: 'print the version', load: async () => (await import('./version.ts')).version },
+}
+
+async function main([name, ...args]: readonly string[]): Promise<void> {
+  if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && args.length === 0)) {
+    return say(overview())
+  }
+  if (name === 'help') return main([args[0]!, '--help'])
+  const verb = await find(name === '--version' || name === '-v' ? 'version' : name).load()
+  if (helpWanted(args)) return say(helpOf(name, verb))
+  await verb.run(readArguments(verb, args))
+}
+
+function find(name: string): Entry {
+  if (Object.hasOwn(verbs, name)) return verbs[name]!
+  const meant = nearest(name, Object.keys(verbs))
+  const hint = meant === undefined ? '' : `; did you mean \`quipu ${meant}\`?`
+  throw misused(`there is no verb "${name}"${hint}`)
+}
+
+function helpWanted(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return (end === -1 ? args : args.slice(0, end)).some(arg => arg === '--help' || arg === '-h')
+}
+
+function overview(): string {
+  return [
+    `Quipu ${release()}: one Ollama endpoint in front of many Ollama nodes.`,
+    '',
+    'usage: quipu VERB [options]',
+    '',
+    ...pairs(Object.entries(verbs).map(([name, { does }]) => [name, does])),
+    '',
+    'examples:',
+    ...pairs([
+      ['quipu serve', 'run a house on this machine; with no Ollama in sight, on simulated nodes'],
+      ['quipu VERB --help', 'every option of a verb, with its default'],
+    ]),
+  ].join('\n')
+}
+
+/** A Failure says what to do next, without a stack; anything else is a bug, and shows where. */
+function end(error: unknown): void {
+  const [verb = ''] = process.argv.slice(2)
+  if (!(error instanceof Failure)) {
+    remark(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    process.exit(70)
+  }
+  if (error.code !== 'cli.usage') {
+    remark(`quipu: ${error.message}`)
+    process.exitCode = 1
+    return
+  }
+  remark(`quipu: ${error.message}`)
+  remark(Object.hasOwn(verbs, verb) ? `see: quipu ${verb} --help` : 'see: quipu --help')
+  process.exitCode = 2
+}
+
+// `quipu events | head` closes the pipe: that is an end, not an error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1))
+}
+process.on('uncaughtException', end)
+await main(process.argv.slice(2)).catch(end)

@@ -1,0 +1,189 @@
+/** `quipu nodes`: which nodes the house has, and what people do with them. */
+import { nodeSpec } from '../config.ts'
+import type { Node, NodeInFull, Told } from '../gateway/schema.ts'
+import { type Client, clientOf } from './client.ts'
+import { nearest } from './nearest.ts'
+import { countOf } from './quantities.ts'
+import { houseOptions } from './settings.ts'
+import { sayTable } from './table.ts'
+import { plain, say, sayJson, tinted } from './terminal.ts'
+import { type Given, jsonOption, listOf, misused, textOf, type Verb, wholeOf } from './verb.ts'
+
+type NodeRow = Told<typeof Node>
+type Whole = Told<typeof NodeInFull>
+
+export const nodes: Verb = {
+  usage: ['nodes [ls]', 'nodes add URL', 'nodes drain NAME', 'nodes resume NAME', 'nodes rm NAME'],
+  about:
+    'Lists the nodes of a running house and what they are up to, adds one or changes the one of that name, lets one ' +
+    'finish what it runs and gives it nothing new (drain), gives it work again (resume), or forgets it (rm).',
+  options: {
+    name: { value: 'NAME', fallback: 'made from the URL', sentence: 'add: what to call it' },
+    slots: {
+      value: 'N',
+      fallback: '1',
+      sentence: 'add: requests at once per model (its OLLAMA_NUM_PARALLEL)',
+    },
+    resident: {
+      value: 'N',
+      fallback: '3',
+      sentence: 'add: models in memory at once (its OLLAMA_MAX_LOADED_MODELS)',
+    },
+    label: {
+      value: 'KEY=VALUE',
+      list: true,
+      fallback: 'none',
+      sentence: 'add: what to remember of it; repeatable',
+    },
+    ...houseOptions,
+    ...jsonOption,
+  },
+  examples: [
+    ['quipu nodes add http://gpu-a:11434 --slots 4', 'send work there, four requests at a time'],
+    ['quipu nodes drain gpu-a', 'before that machine is taken down'],
+  ],
+  wordsMax: 2,
+  async run(given) {
+    const [name = 'ls', ...words] = given.words
+    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
+    if (deed === undefined) {
+      const meant = nearest(name, Object.keys(deeds))
+      throw misused(
+        `"${name}" is not something to do with nodes${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+      )
+    }
+    for (const flag of ADD_ONLY) {
+      if (name !== 'add' && given.flags[flag] !== undefined) throw misused(`--${flag} goes with nodes add`)
+    }
+    if (words.length < deed.words.length) throw misused(`nodes ${name} needs ${deed.words.join(' ')}`)
+    if (words.length > deed.words.length) throw misused(`"${words.at(-1)}" is one word too many`)
+    await deed.run(clientOf(given), given, words[0] ?? '')
+  },
+}
+
+const ADD_ONLY = ['name', 'slots', 'resident', 'label'] as const
+
+interface Deed {
+  readonly words: readonly string[]
+  readonly run: (client: Client, given: Given, word: string) => Promise<void>
+}
+
+const deeds: Readonly<Record<string, Deed>> = {
+  ls: { words: [], run: list },
+  add: { words: ['URL'], run: add },
+  drain: {
+    words: ['NAME'],
+    run: (client, given, name) =>
+      turn(client, given, `${pathOf(name)}/drain`, ({ standing, running }) =>
+        running === 0
+          ? `${name} is ${standing}`
+          : `${name} gets nothing new; ${countOf(running, 'request')} still run there`,
+      ),
+  },
+  resume: {
+    words: ['NAME'],
+    run: (client, given, name) =>
+      turn(client, given, `${pathOf(name)}/resume`, ({ standing }) =>
+        standing === 'up'
+          ? `${name} gets work again`
+          : `${name} will get work again as soon as it is up (it is ${standing})`,
+      ),
+  },
+  rm: { words: ['NAME'], run: remove },
+}
+
+const pathOf = (name: string): string => `/quipu/nodes/${encodeURIComponent(name)}`
+
+async function list(client: Client, { switches }: Given): Promise<void> {
+  const rows = await client.ask<readonly NodeRow[]>('/quipu/nodes')
+  if (switches.has('json')) return sayJson(rows)
+  sayTable(
+    rows,
+    [
+      {
+        name: 'NAME',
+        cell: ({ name, simulated }) => (simulated ? `${name} (simulated)` : name),
+        tint: ({ simulated }) => (simulated ? 'yellow' : undefined),
+      },
+      { name: 'URL', cell: ({ url }) => url },
+      {
+        name: 'STANDING',
+        cell: ({ standing, loss }) => (loss === undefined ? standing : `${standing} (${loss.reason})`),
+        tint: ({ standing }) => (standing === 'up' ? 'green' : standing === 'down' ? 'red' : 'yellow'),
+      },
+      { name: 'VERSION', cell: ({ version }) => version || '?' },
+      { name: 'SLOTS', right: true, cell: ({ slots }) => String(slots) },
+      { name: 'RUNNING', right: true, cell: ({ running }) => String(running) },
+      { name: 'LOADED', right: true, cell: ({ models, residentMax }) => `${models.resident}/${residentMax}` },
+      { name: 'MODELS', right: true, cell: ({ models }) => String(models.present) },
+      {
+        name: 'BREAKER',
+        cell: ({ breaker }) => BREAKERS[breaker.state],
+        tint: ({ breaker }) => (breaker.state === 'closed' ? undefined : 'red'),
+      },
+    ],
+    'No node is registered. Add one with: quipu nodes add http://HOST:11434',
+  )
+  const troubled = rows.filter(({ error }) => error !== undefined)
+  if (troubled.length > 0) say()
+  for (const { name, error } of troubled) say(plain(`${name}: ${error}`))
+  if (!rows.some(({ simulated }) => simulated)) return
+  say()
+  say(tinted(['bold', 'yellow'], 'SIMULATED NODES: their answers are made up.'))
+}
+
+const BREAKERS: Readonly<Record<NodeRow['breaker']['state'], string>> = {
+  closed: 'closed',
+  open: 'OPEN',
+  halfOpen: 'half open',
+}
+
+async function add(client: Client, given: Given, text: string): Promise<void> {
+  const body = wish(given, text)
+  const node = await client.ask<Whole>('/quipu/nodes', { method: 'POST', body })
+  if (given.switches.has('json')) return sayJson(node)
+  const { name, standing, version, models, error } = node
+  if (standing === 'joining' || standing === 'down') {
+    const why = error === undefined ? '' : ` (${error})`
+    return say(plain(`${name} is registered, but has not answered yet${why}; the house goes on asking`))
+  }
+  say(plain(`${name} is ${standing}: Ollama ${version}, ${countOf(models.present, 'model')}`))
+}
+
+/** URL[,name=…][,slots=…], as --node of serve has it; an option of its own wins. */
+function wish(given: Given, text: string): object {
+  let spec: ReturnType<typeof nodeSpec>
+  try {
+    spec = nodeSpec(text)
+  } catch (error) {
+    throw misused(`nodes add: ${(error as Error).message}`)
+  }
+  const name = textOf(given, 'name') ?? spec.name
+  const slots = wholeOf(given, 'slots') ?? spec.slots
+  const residentMax = wholeOf(given, 'resident') ?? spec.residentMax
+  const labels = Object.fromEntries(
+    listOf(given, 'label').map(label => {
+      const [, key, value] = /^([^=]+)=(.*)$/s.exec(label) ?? []
+      if (key === undefined) throw misused(`--label: "${label}" is not KEY=VALUE`)
+      return [key, value]
+    }),
+  )
+  return { url: spec.url, name, slots, residentMax, labels: { ...spec.labels, ...labels } }
+}
+
+async function turn(
+  client: Client,
+  { switches }: Given,
+  path: string,
+  words: (node: Whole) => string,
+): Promise<void> {
+  const node = await client.ask<Whole>(path, { method: 'POST' })
+  if (switches.has('json')) return sayJson(node)
+  say(plain(words(node)))
+}
+
+async function remove(client: Client, { switches }: Given, name: string): Promise<void> {
+  const gone = await client.ask<{ readonly name: string }>(pathOf(name), { method: 'DELETE' })
+  if (switches.has('json')) return sayJson(gone)
+  say(plain(`${gone.name} is forgotten`))
+}

@@ -1,0 +1,38 @@
+/** `quipu queue`: who waits, in which order, and for what. */
+import type { Told, Waiting } from '../gateway/schema.ts'
+import { clientOf } from './client.ts'
+import { durationOf } from './quantities.ts'
+import { houseOptions } from './settings.ts'
+import { sayTable } from './table.ts'
+import { sayJson } from './terminal.ts'
+import { jsonOption, textOf, type Verb, wholeOf } from './verb.ts'
+
+export const queue: Verb = {
+  usage: ['queue'],
+  about: 'Shows the requests that wait, in the order they will be seated, and what each one waits for.',
+  options: {
+    model: { value: 'NAME', fallback: 'all', sentence: 'only this model; several with commas' },
+    limit: { value: 'N', fallback: '1000', sentence: 'how many at most' },
+    ...houseOptions,
+    ...jsonOption,
+  },
+  examples: [['quipu queue --model tiny:latest', 'who waits for that model']],
+  async run(given) {
+    const query = { model: textOf(given, 'model'), limit: wholeOf(given, 'limit') }
+    const rows = await clientOf(given).ask<readonly Told<typeof Waiting>[]>('/quipu/queue', { query })
+    if (given.switches.has('json')) return sayJson(rows)
+    sayTable(
+      rows,
+      [
+        { name: '#', right: true, cell: ({ position }) => String(position) },
+        { name: 'ID', cell: ({ id }) => id },
+        { name: 'MODEL', cell: ({ model }) => model },
+        { name: 'CLIENT', cell: ({ client }) => client },
+        { name: 'PRIORITY', right: true, cell: ({ priority }) => String(priority) },
+        { name: 'WAITED', right: true, cell: ({ waitedMs }) => durationOf(waitedMs) },
+        { name: 'WHY', cell: ({ why }) => why },
+      ],
+      'Nobody waits.',
+    )
+  },
+}

@@ -1,0 +1,138 @@
+/** `quipu serve`: a house in the foreground. What it is and what to try next go to stdout, its log to stderr. */
+import { systemClock } from '../clock.ts'
+import { type Config, readConfig } from '../config.ts'
+import { Failure } from '../failure.ts'
+import type { Node, Told } from '../gateway/schema.ts'
+import { type House, openHouse } from '../main.ts'
+import { Client, reachable } from './client.ts'
+import type { ModelRow } from './models.ts'
+import { countOf, durationOf } from './quantities.ts'
+import { program, release } from './release.ts'
+import { knobNames, knobOptions } from './settings.ts'
+import { aborted, interruption } from './signals.ts'
+import { tableLines } from './table.ts'
+import { remark, say, tinted } from './terminal.ts'
+import type { Verb } from './verb.ts'
+
+/** Docker kills after ten seconds, Kubernetes after thirty. */
+const GRACE_MS = 8_000
+
+export const serve: Verb = {
+  usage: ['serve'],
+  about:
+    'Runs a house until Ctrl-C: one Ollama endpoint in front of the nodes it is given. Without --node it takes those ' +
+    'its journal knows, else an Ollama that answers on this machine, else three simulated nodes. Every option has ' +
+    'a variable, which `quipu config` lists.',
+  options: knobOptions(...knobNames),
+  examples: [
+    ['quipu serve', 'on this machine; with no Ollama in sight, on simulated nodes'],
+    [
+      'quipu serve --host 0.0.0.0 --trust 10.0.0.0/8 --node http://gpu-a:11434 --node http://gpu-b:11434,slots=4',
+      'for a network, in front of two machines',
+    ],
+  ],
+  async run({ flags }) {
+    const stop = interruption()
+    const config = readConfig(flags)
+    const house = await openHouse({ config, version: release() })
+    await introduce(house, config)
+    await aborted(stop)
+    remark('quipu: closing; once more ends it at once')
+    const late = systemClock.after(GRACE_MS, () => {
+      remark(`quipu: not closed within ${GRACE_MS / 1_000} s; what was confirmed is in the journal`)
+      process.exit(1)
+    })
+    await house.close()
+    late.cancel()
+    process.exit(0)
+  },
+}
+
+async function introduce(house: House, config: Config): Promise<void> {
+  const { journal, facts, replayMs, port } = house
+  const here = `${reachable(house.address)}:${port}`
+  const client = new Client(`http://${here}`)
+  say(tinted('bold', `Quipu ${release()}`))
+  say()
+  const everywhere = house.address === '0.0.0.0' || house.address === '::'
+  say(`  address  ${house.url}${everywhere ? ' (every address of this machine)' : ''}`)
+  const { seq, hash } = journal.head
+  const replayed = facts === 0 ? 'new' : `${countOf(facts, 'fact')} replayed in ${durationOf(replayMs)}`
+  say(`  journal  ${config.data}, ${replayed}; head ${seq}:${hash}`)
+  say(`  nodes    ${ORIGINS[house.nodes]}`)
+  const nodes = await seen<NodeRow>(client, '/quipu/nodes')
+  const models = await seen<ModelRow>(client, '/quipu/models')
+  if (nodes.length > 0) {
+    say()
+    for (const line of nodeLines(nodes)) say(`  ${line}`)
+  }
+  if (house.nodes === 'embedded' || nodes.some(({ simulated }) => simulated)) warn()
+  say()
+  say('Try:')
+  for (const line of next(here, models, house.nodes)) say(`  ${line}`)
+  say()
+}
+
+type NodeRow = Told<typeof Node>
+
+const ORIGINS: Readonly<Record<House['nodes'], string>> = {
+  configured: 'as configured',
+  known: 'as the journal knows them',
+  found: 'an Ollama found on this machine',
+  embedded: 'three simulated ones, because none is configured and no Ollama answers',
+  none: 'none, so that nothing can be answered yet',
+}
+
+/** The banner shows what the house itself would tell; where it listens to others only, it need not tell us. */
+async function seen<Row>(client: Client, path: string): Promise<readonly Row[]> {
+  try {
+    return await client.ask<readonly Row[]>(path)
+  } catch (error) {
+    if (error instanceof Failure) return []
+    throw error
+  }
+}
+
+function nodeLines(nodes: readonly NodeRow[]): string[] {
+  return tableLines(nodes, [
+    {
+      name: 'NAME',
+      cell: ({ name, simulated }) => (simulated ? `${name} (simulated)` : name),
+      tint: ({ simulated }) => (simulated ? 'yellow' : undefined),
+    },
+    { name: 'URL', cell: ({ url }) => url },
+    {
+      name: 'STANDING',
+      cell: ({ standing, error }) => (error === undefined ? standing : `${standing}: ${error}`),
+    },
+    { name: 'VERSION', cell: ({ version }) => version || '?' },
+    { name: 'MODELS', right: true, cell: ({ models }) => String(models.present) },
+  ])
+}
+
+function warn(): void {
+  say()
+  say(tinted(['bold', 'yellow'], '  SIMULATED NODES: answers are made up, by no model at all.'))
+  say(
+    tinted(
+      'yellow',
+      '  Real ones: quipu serve --node http://HOST:11434, or quipu nodes add http://HOST:11434',
+    ),
+  )
+}
+
+/** Lines to copy. */
+function next(here: string, models: readonly ModelRow[], found: House['nodes']): readonly string[] {
+  const talker = models.find(({ capabilities }) => capabilities.includes('completion')) ?? models[0]
+  const add = `${program()} nodes add http://HOST:11434`
+  const follow = `curl -N http://${here}/quipu/events`
+  if (found === 'none') return [add, follow]
+  const model = talker?.name ?? 'MODEL'
+  return [
+    `curl http://${here}/api/generate -d '{"model":"${model}","prompt":"Why is the sky blue?"}'`,
+    `OLLAMA_HOST=${here} ollama run ${model}`,
+    `${program()} explain last`,
+    follow,
+    add,
+  ]
+}

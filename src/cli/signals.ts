@@ -1,0 +1,20 @@
+/** What ends a verb that would go on by itself: Ctrl-C, or whoever started it. */
+
+/** Aborted by the first SIGINT or SIGTERM. A second one ends the process at once, with exit code 1. */
+export function interruption(): AbortSignal {
+  const stop = new AbortController()
+  const hear = (): void => {
+    if (stop.signal.aborted) process.exit(1)
+    stop.abort()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, hear)
+  return stop.signal
+}
+
+/** Resolves when it is. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,200 @@
+/**
+ * The operators' doors: every write is a command, every read is a projection. A read is put together first and told
+ * when what it shows is on disk; while the disk does not write it is told all the same, and the header
+ * X-Quipu-Unwritten says how many of the facts behind it are in memory only.
+ */
+import type { FastifyPluginAsync, FastifyReply, RouteOptions } from 'fastify'
+import { Refusal } from '../../machines/entity.ts'
+import type { NodeCommand } from '../../machines/node.ts'
+import type { NodeSpec } from '../config.ts'
+import type { Ask } from '../engine/engine.ts'
+import { Failure } from '../failure.ts'
+import type { Entry, Journal } from '../journal/journal.ts'
+import { type Door, doors, hang } from './doors.ts'
+import { openapi } from './openapi.ts'
+import { QUEUE_LIMIT, REQUESTS_LIMIT } from './schema.ts'
+import { Trail } from './trail.ts'
+import {
+  allModels,
+  allNodes,
+  oneNode,
+  outlook,
+  someRequests,
+  theQueue,
+  upCount,
+  type ViewNeeds,
+} from './views.ts'
+import { story, summary } from './why.ts'
+
+export interface ControlNeeds extends ViewNeeds {
+  readonly journal: Journal
+  /** Of the package. */
+  readonly version: string
+  /** Registers a node, or changes it, and resolves to its name. Throws a Failure or a Refusal. */
+  readonly register: (spec: NodeSpec, by: string) => Promise<string>
+  /** Looks at a node now. */
+  readonly look: (name: string) => Promise<void>
+}
+
+/** Who registers a node wants to hear whether it answers, but not for long. */
+const FIRST_LOOK_MS = 2_000
+
+export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
+  const { clock, engine, fleet, history, journal, look, register, requests, version } = needs
+  const trail = new Trail(needs)
+  const document = openapi(version)
+
+  // As Ollama does, whatever the content type says: people type curl -d. Other people's web pages are kept out by
+  // their Origin.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, body === '' ? undefined : JSON.parse(String(body)))
+    } catch (error) {
+      done(new Refusal('request.invalid', `the body is not JSON: ${(error as Error).message}`))
+    }
+  })
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.header('Cache-Control', 'no-store')
+  })
+
+  /** First of all, before a body is read or a name looked up. */
+  const write: Pick<RouteOptions, 'onRequest'> = {
+    onRequest: async (_request, reply) => {
+      if (engine.writable) return
+      reply.raw.setHeader('Retry-After', '10')
+      const message =
+        'the house cannot write its journal (is the disk full?), so nothing can be changed; see /readyz'
+      throw new Failure('journal.unwritable', message, { retryable: true })
+    },
+  }
+
+  async function told<T>(reply: FastifyReply, answer: T): Promise<T> {
+    try {
+      await engine.settled()
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      reply.header('X-Quipu-Unwritten', journal.head.seq - journal.durable)
+    }
+    return answer
+  }
+
+  function node(name: string) {
+    const found = oneNode(needs, name)
+    if (found === undefined) throw new Refusal('node.unknown', `there is no node ${name}; see /quipu/nodes`)
+    return found
+  }
+
+  async function change<T>(name: string, type: NodeCommand['type'], by: string, answer: () => T): Promise<T> {
+    engine.commit('node', name, { type, data: {}, by } as Ask<NodeCommand>)
+    const changed = answer()
+    await engine.settled()
+    return changed
+  }
+
+  async function factsOf(id: string, reply: FastifyReply): Promise<readonly Entry[]> {
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort())
+    const facts = await trail.of(id, gone.signal)
+    if (facts.length > 0) return facts
+    throw new Refusal('request.unknown', `there was never a request ${id}; see /quipu/requests`)
+  }
+
+  // ── nodes and models ─────────────────────────────────────────────────────────────────────────────────────────
+
+  hang(app, doors.nodes, ({ reply }) => told(reply, allNodes(needs)))
+  hang(app, doors.node, ({ params, reply }) => told(reply, node(params.name)))
+
+  hang(
+    app,
+    doors.addNode,
+    async ({ body, by, reply }) => {
+      const name = await register({ ...body, labels: body.labels ?? {} }, by)
+      await new Promise<void>((resolve, reject) => {
+        const timer = clock.after(FIRST_LOOK_MS, resolve)
+        look(name)
+          .finally(() => timer.cancel())
+          .then(resolve, reject)
+      })
+      reply.header('Location', `/quipu/nodes/${encodeURIComponent(name)}`)
+      return told(reply, node(name))
+    },
+    write,
+  )
+  hang(
+    app,
+    doors.removeNode,
+    ({ params: { name }, by }) =>
+      change(name, 'node.remove', by, () => ({ name, standing: 'removed' }) as const),
+    write,
+  )
+  hang(
+    app,
+    doors.drainNode,
+    ({ params: { name }, by }) => change(name, 'node.drain', by, () => node(name)),
+    write,
+  )
+  hang(
+    app,
+    doors.resumeNode,
+    ({ params: { name }, by }) => change(name, 'node.resume', by, () => node(name)),
+    write,
+  )
+
+  hang(app, doors.models, ({ reply }) => told(reply, allModels(needs)))
+
+  // ── the queue and the requests ───────────────────────────────────────────────────────────────────────────────
+
+  hang(app, doors.queue, ({ query: { model, limit = QUEUE_LIMIT }, reply }) =>
+    told(reply, theQueue(needs, { model, limit })),
+  )
+  hang(app, doors.requests, ({ query: { limit = REQUESTS_LIMIT, ...filters }, reply }) =>
+    told(reply, someRequests(needs, { ...filters, limit })),
+  )
+  hang(app, doors.request, async ({ params, reply }) => {
+    const facts = await factsOf(params.id, reply)
+    return told(reply, { ...summary(facts, clock.now()), facts })
+  })
+  hang(app, doors.why, async ({ params: { id }, reply }) => {
+    const found = await factsOf(id, reply)
+    const around = await trail.around(found)
+    // It may have gone on meanwhile, and what it waits for is asked of now.
+    const facts = history.state.get(id) ?? found
+    const open = requests.state.open.get(id)
+    const waits = open?.state === 'queued' ? { waits: outlook(needs, open) } : {}
+    return told(reply, story(facts, { now: clock.now(), around, ...waits }))
+  })
+
+  // ── the house itself ─────────────────────────────────────────────────────────────────────────────────────────
+
+  hang(app, doors.index, async ({ reply }) => {
+    const { seq: head, hash } = journal.head
+    const waiting = requests.state.waitingCount
+    const counts = {
+      nodes: { total: fleet.state.size, up: upCount(needs) },
+      requests: { waiting, running: requests.state.open.size - waiting },
+    }
+    await told(reply, counts)
+    const { id, durable, writable } = journal
+    return { name: 'quipu', version, journal: { id, head, hash, durable, writable }, ...counts, links: LINKS }
+  })
+  hang(app, doors.openapi, () => document)
+
+  // These wait for nothing: they must answer most of all when the disk does not.
+  hang(app, doors.healthz, () => ({ status: 'ok' }) as const)
+  hang(app, doors.readyz, ({ reply }) => {
+    const reasons = [
+      ...(engine.writable ? [] : ['the journal cannot be written']),
+      ...(upCount(needs) > 0 ? [] : [fleet.state.size === 0 ? 'no node is registered' : 'no node is up']),
+    ]
+    if (reasons.length === 0) return { status: 'ok' } as const
+    reply.code(503)
+    return { status: 'no', reasons } as const
+  })
+}
+
+const LINKS: Readonly<Record<string, string>> = Object.fromEntries(
+  (Object.entries(doors) as [string, Door][])
+    .filter(([name, { method, params }]) => name !== 'index' && method === 'GET' && params === undefined)
+    .map(([name, { path }]) => [name, path]),
+)

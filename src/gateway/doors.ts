@@ -1,0 +1,210 @@
+/**
+ * The house's own doors as a table: method, path, what goes in, what comes out, in a sentence. Handlers are hung into
+ * it by name, and /quipu/openapi.json is the same table written out, so that neither can forget the other.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import {
+  checked,
+  Entry,
+  EventsQuery,
+  type Given,
+  Health,
+  Index,
+  JournalQuery,
+  Models,
+  NewNode,
+  NodeGone,
+  NodeInFull,
+  NodeName,
+  Nodes,
+  Queue,
+  QueueQuery,
+  RequestId,
+  RequestInFull,
+  Requests,
+  RequestsQuery,
+  type Told,
+  type TSchema,
+  Why,
+} from './schema.ts'
+
+export interface Door {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly path: string
+  readonly sentence: string
+  readonly params?: TSchema
+  readonly query?: TSchema
+  readonly body?: TSchema
+  /** What it answers when all is well; JSON unless `media` says otherwise. */
+  readonly status?: number
+  readonly answer?: TSchema
+  readonly media?: string
+  /** Statuses it may answer instead, beyond those any door may. */
+  readonly refusals?: readonly number[]
+}
+
+export const doors = {
+  index: {
+    method: 'GET',
+    path: '/quipu',
+    sentence: 'What this house is, and its other doors',
+    answer: Index,
+  },
+  openapi: { method: 'GET', path: '/quipu/openapi.json', sentence: 'This document' },
+  nodes: { method: 'GET', path: '/quipu/nodes', sentence: 'Every node, and how it stands', answer: Nodes },
+  addNode: {
+    method: 'POST',
+    path: '/quipu/nodes',
+    sentence: 'Registers a node, or changes the one of that name',
+    body: NewNode,
+    status: 201,
+    answer: NodeInFull,
+    refusals: [400, 409, 503],
+  },
+  node: {
+    method: 'GET',
+    path: '/quipu/nodes/:name',
+    sentence: 'One node and the models on it',
+    params: NodeName,
+    answer: NodeInFull,
+    refusals: [404],
+  },
+  removeNode: {
+    method: 'DELETE',
+    path: '/quipu/nodes/:name',
+    sentence: 'Forgets a node',
+    params: NodeName,
+    answer: NodeGone,
+    refusals: [404, 503],
+  },
+  drainNode: {
+    method: 'POST',
+    path: '/quipu/nodes/:name/drain',
+    sentence: 'Gives a node nothing new; what runs there ends in peace',
+    params: NodeName,
+    answer: NodeInFull,
+    refusals: [404, 503],
+  },
+  resumeNode: {
+    method: 'POST',
+    path: '/quipu/nodes/:name/resume',
+    sentence: 'Gives a drained node work again',
+    params: NodeName,
+    answer: NodeInFull,
+    refusals: [404, 503],
+  },
+  models: {
+    method: 'GET',
+    path: '/quipu/models',
+    sentence: 'Every model, where it is, and what loading and running it takes',
+    answer: Models,
+  },
+  queue: {
+    method: 'GET',
+    path: '/quipu/queue',
+    sentence: 'What waits, in the order it will be seated, and why',
+    query: QueueQuery,
+    answer: Queue,
+    refusals: [400],
+  },
+  requests: {
+    method: 'GET',
+    path: '/quipu/requests',
+    sentence: 'Open requests and the last ones, newest first',
+    query: RequestsQuery,
+    answer: Requests,
+    refusals: [400],
+  },
+  request: {
+    method: 'GET',
+    path: '/quipu/requests/:id',
+    sentence: 'One request and its facts, however old',
+    params: RequestId,
+    answer: RequestInFull,
+    refusals: [404, 503],
+  },
+  why: {
+    method: 'GET',
+    path: '/quipu/requests/:id/why',
+    sentence: 'Why a request went where it went, and what came of it',
+    params: RequestId,
+    answer: Why,
+    refusals: [404, 503],
+  },
+  journal: {
+    method: 'GET',
+    path: '/quipu/journal',
+    sentence: 'Facts in order, one a line; the X-Quipu-Durable header says how far there are any',
+    query: JournalQuery,
+    answer: Entry,
+    media: 'application/x-ndjson',
+    refusals: [400, 503],
+  },
+  events: {
+    method: 'GET',
+    path: '/quipu/events',
+    sentence: 'Facts as they become durable; Last-Event-ID (or after) resumes without a loss or a double',
+    query: EventsQuery,
+    media: 'text/event-stream',
+    refusals: [400, 503],
+  },
+  healthz: { method: 'GET', path: '/healthz', sentence: 'Is this process alive?', answer: Health },
+  readyz: {
+    method: 'GET',
+    path: '/readyz',
+    sentence: 'Would a request be served?',
+    answer: Health,
+    refusals: [503],
+  },
+  metrics: {
+    method: 'GET',
+    path: '/metrics',
+    sentence: 'Gauges, counters and histograms for Prometheus',
+    media: 'text/plain',
+  },
+} as const satisfies Record<string, Door>
+
+type Part<D, Name extends string> = D extends { readonly [Key in Name]: infer S extends TSchema }
+  ? Given<S>
+  : undefined
+
+/** What a handler may read of a request: only what the table says, already checked. */
+export interface Asked<D extends Door> {
+  readonly params: Part<D, 'params'>
+  readonly query: Part<D, 'query'>
+  readonly body: Part<D, 'body'>
+  /** The caller's address. */
+  readonly by: string
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+}
+
+/** What the table says it answers. */
+type Answer<D extends Door> = D extends { readonly answer: infer S extends TSchema; readonly media?: never }
+  ? Told<S>
+  : unknown
+
+/** More than any body of these doors needs. */
+const BODY_BYTES_MAX = 65_536
+
+export function hang<D extends Door>(
+  app: FastifyInstance,
+  door: D,
+  answer: (asked: Asked<D>) => Answer<D> | Promise<Answer<D>>,
+  options: Pick<RouteOptions, 'onRequest'> = {},
+): void {
+  const { method, path, params, query, body, status = 200 } = door as Door
+  app.route({
+    ...options,
+    method,
+    url: path,
+    bodyLimit: BODY_BYTES_MAX,
+    schema: { ...(params && { params }), ...(query && { querystring: query }), ...(body && { body }) },
+    validatorCompiler: checked,
+    handler: async (request, reply) => {
+      reply.code(status)
+      const asked = { params: request.params, query: request.query, body: request.body, by: request.ip }
+      return answer({ ...asked, request, reply } as Asked<D>)
+    },
+  })
+}

@@ -1,0 +1,325 @@
+/**
+ * /metrics for Prometheus. The only importer of prom-client. Counters and histograms hear facts when they are durable and
+ * begin anew with the process; gauges read the projections when they are asked. Neither waits for the disk.
+ *
+ * Labels are few: a model's name counts only while some node has (or had) that model, whatever clients ask for, and
+ * after a hundred models, or nodes, the rest are `other`.
+ */
+import type { FastifyPluginAsync } from 'fastify'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { replicaParts } from '../../machines/replica.ts'
+import type { Figures } from '../../machines/request.ts'
+import type { Clock } from '../clock.ts'
+import { type Reactor, reactor } from '../engine/reactor.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { BreakersProjection } from '../projections/breakers.ts'
+import type { Catalog } from '../projections/catalog.ts'
+import { type Fleet, routable } from '../projections/fleet.ts'
+import type { RequestsProjection } from '../projections/requests.ts'
+import type { Residency } from '../projections/residency.ts'
+import { doors, hang } from './doors.ts'
+import { type NodeVitals, oldestWaitMs } from './views.ts'
+
+export interface MetricsNeeds {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly fleet: Fleet
+  readonly residency: Residency
+  readonly requests: RequestsProjection
+  readonly breakers: BreakersProjection
+  readonly catalog: Catalog
+  readonly vitals: ReadonlyMap<string, NodeVitals>
+  /** Of the package. */
+  readonly version: string
+}
+
+const OTHER = 'other'
+const MODELS_MAX = 100
+const NODES_MAX = 100
+
+/** Seconds. From a warm token to the ten minutes a request may wait. */
+const WAITS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
+const TOKENS = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1]
+const LOADS = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600]
+const FLUSHES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
+
+/** A request that is not over, as far as it has been heard of. */
+interface Heard {
+  readonly model: string
+  readonly admittedAt: number
+  queuedAt: number
+}
+
+export interface Metrics {
+  readonly plugin: FastifyPluginAsync
+  readonly reactor: Reactor
+}
+
+export function metrics(needs: MetricsNeeds): Metrics {
+  const { catalog, clock, fleet, requests, residency } = needs
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  gauges(needs, registers)
+
+  const modelLabel = bounded(
+    MODELS_MAX,
+    model => catalog.state.has(model) || (residency.state.byModel.get(model)?.size ?? 0) > 0,
+  )
+  const nodeLabel = bounded(NODES_MAX, node => fleet.state.has(node))
+
+  const place = ['model', 'node'] as const
+  const facts = new Counter({
+    name: 'quipu_journal_facts_total',
+    help: 'Facts on disk since this process began, by type',
+    labelNames: ['type'],
+    registers,
+  })
+  const flushes = new Histogram({
+    name: 'quipu_journal_flush_seconds',
+    help: 'From a decision to the disk',
+    buckets: FLUSHES,
+    registers,
+  })
+  const waits = new Histogram({
+    name: 'quipu_request_wait_seconds',
+    help: 'In the queue before an attempt',
+    labelNames: ['model'],
+    buckets: WAITS,
+    registers,
+  })
+  const firstBytes = new Histogram({
+    name: 'quipu_request_ttft_seconds',
+    help: 'From admission to the first byte of the answer',
+    labelNames: place,
+    buckets: WAITS,
+    registers,
+  })
+  const totals = new Histogram({
+    name: 'quipu_request_duration_seconds',
+    help: 'From admission to the end, by how it ended',
+    labelNames: ['model', 'outcome'],
+    buckets: WAITS,
+    registers,
+  })
+  const perToken = new Histogram({
+    name: 'quipu_output_token_seconds',
+    help: 'Per token of output, as the node measured: one observation a request',
+    labelNames: place,
+    buckets: TOKENS,
+    registers,
+  })
+  const promptTokens = new Counter({
+    name: 'quipu_prompt_tokens_total',
+    help: 'Tokens in, as the nodes counted',
+    labelNames: place,
+    registers,
+  })
+  const outputTokens = new Counter({
+    name: 'quipu_output_tokens_total',
+    help: 'Tokens out, as the nodes counted',
+    labelNames: place,
+    registers,
+  })
+  const outcomes = new Counter({
+    name: 'quipu_requests_total',
+    help: 'Requests that are over: completed, failed, expired, abandoned; status is the class of the answer',
+    labelNames: ['model', 'outcome', 'status'],
+    registers,
+  })
+  const retries = new Counter({
+    name: 'quipu_request_retries_total',
+    help: 'Attempts that failed before the client had seen a byte, by reason and node',
+    labelNames: ['reason', 'node'],
+    registers,
+  })
+  const loads = new Counter({
+    name: 'quipu_loads_total',
+    help: 'Loads the house ordered: loaded or failed',
+    labelNames: [...place, 'outcome'],
+    registers,
+  })
+  const loadTimes = new Histogram({
+    name: 'quipu_load_seconds',
+    help: 'What a load took',
+    labelNames: place,
+    buckets: LOADS,
+    registers,
+  })
+
+  const heard = new Map<string, Heard>()
+
+  /** The one end of a request. */
+  function over(id: string, at: number, outcome: string, status?: number): void {
+    const request = heard.get(id)
+    heard.delete(id)
+    const model = request?.model ?? OTHER
+    outcomes.inc({ model, outcome, status: status === undefined ? '' : `${Math.floor(status / 100)}xx` })
+    if (request !== undefined) totals.observe({ model, outcome }, seconds(at - request.admittedAt))
+  }
+
+  function tokens(labels: Record<(typeof place)[number], string>, figures: Figures): void {
+    const { promptTokens: read = 0, outputTokens: written = 0, outputMs } = figures
+    promptTokens.inc(labels, read)
+    outputTokens.inc(labels, written)
+    if (outputMs !== undefined && written > 0) perToken.observe(labels, seconds(outputMs / written))
+  }
+
+  const rows = reactor(needs, {
+    on: {
+      'request.admitted': (_needs, { id, at, data: { model } }) => {
+        heard.set(id, { model: modelLabel(model), admittedAt: at, queuedAt: at })
+      },
+      'request.assigned': (_needs, { id, at }) => {
+        const request = heard.get(id)
+        if (request !== undefined) waits.observe({ model: request.model }, seconds(at - request.queuedAt))
+      },
+      'request.begun': (_needs, { id, data: { node, ttftMs } }) => {
+        const model = heard.get(id)?.model ?? OTHER
+        firstBytes.observe({ model, node: nodeLabel(node) }, seconds(ttftMs))
+      },
+      'request.retried': (_needs, { id, at, data: { node, reason } }) => {
+        retries.inc({ reason, node: nodeLabel(node) })
+        const request = heard.get(id)
+        if (request !== undefined) request.queuedAt = at
+      },
+      'request.completed': (_needs, { id, at, data }) => {
+        tokens({ model: heard.get(id)?.model ?? OTHER, node: nodeLabel(data.node) }, data)
+        over(id, at, 'completed', data.status)
+      },
+      'request.failed': (_needs, { id, at, data: { status } }) => over(id, at, 'failed', status),
+      'request.expired': (_needs, { id, at }) => over(id, at, 'expired'),
+      'request.abandoned': (_needs, { id, at }) => over(id, at, 'abandoned'),
+      'replica.loaded': (_needs, { id, data: { ms } }) => {
+        if (ms === undefined) return // somebody else loaded it
+        const replica = replicaParts(id)
+        const labels = { model: modelLabel(replica.model), node: nodeLabel(replica.node) }
+        loads.inc({ ...labels, outcome: 'loaded' })
+        loadTimes.observe(labels, seconds(ms))
+      },
+      'replica.failed': (_needs, { id }) => {
+        const { model, node } = replicaParts(id)
+        loads.inc({ model: modelLabel(model), node: nodeLabel(node), outcome: 'failed' })
+      },
+    },
+    // Those an earlier process left open end in this one.
+    resume: () => {
+      for (const { id, model, admittedAt } of requests.state.open.values()) {
+        if (!heard.has(id)) heard.set(id, { model: modelLabel(model), admittedAt, queuedAt: admittedAt })
+      }
+    },
+  })
+
+  return {
+    plugin: async app => {
+      hang(app, doors.metrics, async ({ reply }) => {
+        reply.type(registry.contentType)
+        return registry.metrics()
+      })
+    },
+    reactor: {
+      ...rows,
+      react(entry) {
+        facts.inc({ type: entry.type })
+        flushes.observe(seconds(clock.now() - entry.at))
+        rows.react(entry)
+      },
+    },
+  }
+}
+
+/** What is read when it is asked for. */
+function gauges(needs: MetricsNeeds, registers: Registry[]): void {
+  const { breakers, fleet, journal, requests, residency, vitals, version } = needs
+
+  function gauge<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    read: () => Iterable<readonly [labels: Record<L, string | number>, value: number]>,
+  ): void {
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        for (const [labels, value] of read()) this.set(labels, value)
+      },
+    })
+  }
+  const single = (name: string, help: string, read: () => number): void =>
+    gauge(name, help, [], () => [[{}, read()]])
+  /** A fleet beyond what labels are for is cut off, in its order. */
+  const nodes = () => [...fleet.state.values()].slice(0, NODES_MAX)
+
+  gauge('quipu_info', 'Which Quipu this is', ['version'], () => [[{ version }, 1]])
+
+  single('quipu_queue_depth', 'Requests in the queue', () => requests.state.waitingCount)
+  single('quipu_queue_oldest_wait_seconds', 'How long the oldest in the queue has waited', () =>
+    seconds(oldestWaitMs(needs)),
+  )
+  gauge('quipu_requests_in_flight', 'Requests on a node', ['node'], () =>
+    nodes().map(({ name }) => {
+      let running = 0
+      for (const n of requests.state.running.get(name)?.values() ?? []) running += n
+      return [{ node: name }, running]
+    }),
+  )
+
+  gauge('quipu_node_up', 'May the node be given work?', ['node'], () =>
+    nodes().map(node => [{ node: node.name }, routable(node) ? 1 : 0]),
+  )
+  gauge('quipu_node_slots', 'Requests at once per model', ['node'], () =>
+    nodes().map(({ name, slots }) => [{ node: name }, slots]),
+  )
+  gauge('quipu_node_breaker', '1 for the state the breaker is in', ['node', 'state'], () =>
+    nodes().flatMap(({ name }) => {
+      const now = breakers.state.nodes.get(name)?.state ?? 'closed'
+      return BREAKER_STATES.map(state => [{ node: name, state }, state === now ? 1 : 0] as const)
+    }),
+  )
+  gauge('quipu_node_models', 'Models on the node: on disk only, loading, in memory', ['node', 'state'], () =>
+    nodes().flatMap(({ name }) => {
+      const replicas = [...(residency.state.byNode.get(name)?.values() ?? [])]
+      return REPLICA_STATES.map(
+        state => [{ node: name, state }, replicas.filter(replica => replica.state === state).length] as const,
+      )
+    }),
+  )
+  gauge('quipu_node_answer_seconds', 'How long the node took to answer the last look', ['node'], () =>
+    nodes().flatMap(({ name }) => {
+      const { seenAt = 0, answerMs = 0 } = vitals.get(name) ?? {}
+      return seenAt > 0 ? [[{ node: name }, seconds(answerMs)] as const] : []
+    }),
+  )
+
+  single('quipu_journal_head_seq', 'The last fact decided', () => journal.head.seq)
+  single('quipu_journal_durable_seq', 'The last fact on disk', () => journal.durable)
+  single(
+    'quipu_journal_unwritten_facts',
+    'Facts decided and not on disk',
+    () => journal.head.seq - journal.durable,
+  )
+  single('quipu_journal_writable', 'Does the disk write?', () => (journal.writable ? 1 : 0))
+}
+
+const BREAKER_STATES = ['closed', 'open', 'halfOpen'] as const
+const REPLICA_STATES = ['present', 'loading', 'resident'] as const
+
+/** A label's value: the name itself while it is known and there is room, and from then on. */
+function bounded(max: number, known: (name: string) => boolean): (name: string) => string {
+  const names = new Set<string>()
+  return name => {
+    if (names.has(name)) return name
+    if (names.size >= max || !known(name)) return OTHER
+    names.add(name)
+    return name
+  }
+}
+
+/** The wall clock may step back. */
+function seconds(ms: number): number {
+  return Math.max(0, ms) / 1_000
+}

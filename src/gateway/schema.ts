@@ -1,0 +1,419 @@
+/**
+ * The shapes that pass the house's own doors, once: they validate what comes in, type what goes out, and are what
+ * /quipu/openapi.json shows. The only importer of typebox.
+ *
+ * Times are milliseconds since the epoch, durations milliseconds, sizes bytes. What is not known is left out.
+ */
+import type { FastifySchemaCompiler } from 'fastify'
+import Type, { type Static, type TSchema } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { Refusal } from '../../machines/entity.ts'
+import { entities } from '../../machines/index.ts'
+
+export type { TSchema }
+
+/** What a schema describes, as an answer: nobody changes it any more. */
+export type Told<S extends TSchema> = Fixed<Static<S>>
+/** What a schema lets in. */
+export type Given<S extends TSchema> = Static<S>
+
+type Fixed<T> = T extends readonly (infer Item)[]
+  ? readonly Fixed<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Fixed<T[Key]> }
+    : T
+
+const text = (description: string) => Type.String({ description })
+const whole = (description: string) => Type.Integer({ description })
+const figure = (description: string) => Type.Number({ description })
+const yes = (description: string) => Type.Boolean({ description })
+const texts = (description: string) => Type.Array(Type.String(), { description })
+const word = <W extends string>(words: readonly W[], description: string) =>
+  Type.Enum([...words], { description })
+const maybe = Type.Optional
+
+const at = (what: string) => whole(`${what}, milliseconds since the epoch`)
+
+const REQUEST_STATES = [
+  'queued',
+  'running',
+  'answering',
+  'completed',
+  'failed',
+  'expired',
+  'abandoned',
+] as const
+
+// ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Of a query string, nothing may be left over: a filter that is misspelt must not look like one that fits all. */
+const query = <P extends Record<string, TSchema>>(properties: P) =>
+  Type.Object(properties, { additionalProperties: false })
+
+const limit = (fallback: number, max: number) =>
+  maybe(Type.Integer({ minimum: 1, maximum: max, description: `how many at most; ${fallback} unless told` }))
+const after = maybe(
+  Type.Integer({
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: 'only facts after this seq',
+  }),
+)
+const filter = (description: string) =>
+  maybe(Type.String({ minLength: 1, maxLength: 1_024, description: `${description}; several with commas` }))
+
+/** A filter whose words are few and known. */
+const oneOf = (words: readonly string[]) =>
+  maybe(
+    Type.String({
+      pattern: `^(${words.join('|')})(,(${words.join('|')}))*$`,
+      maxLength: 256,
+      description: 'only these; several with commas',
+    }),
+  )
+
+export const JOURNAL_LIMIT = 1_000
+export const REQUESTS_LIMIT = 100
+export const QUEUE_LIMIT = 1_000
+
+export const NodeName = Type.Object({ name: text('name of the node') })
+export const RequestId = Type.Object({ id: text('id of the request, as the X-Quipu-Request header gave it') })
+
+export const NewNode = Type.Object(
+  {
+    url: Type.String({ minLength: 1, maxLength: 2_048, description: 'where its Ollama answers' }),
+    name: maybe(Type.String({ minLength: 1, maxLength: 63, description: 'by default made from the URL' })),
+    slots: maybe(Type.Integer({ minimum: 1, maximum: 1_024, description: 'requests at once per model; 1' })),
+    residentMax: maybe(
+      Type.Integer({ minimum: 1, maximum: 1_024, description: 'models in memory at once; 3' }),
+    ),
+    labels: maybe(
+      Type.Record(
+        Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$' }),
+        Type.String({ maxLength: 256 }),
+        { maxProperties: 64, additionalProperties: false, description: 'what people want to remember of it' },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const QueueQuery = query({ model: filter('only this model'), limit: limit(QUEUE_LIMIT, 10_000) })
+
+export const RequestsQuery = query({
+  state: oneOf([...REQUEST_STATES, 'open']),
+  model: filter('only this model'),
+  node: filter('only what was sent to this node'),
+  client: filter('only from this address'),
+  limit: limit(REQUESTS_LIMIT, 10_000),
+})
+
+export const JournalQuery = query({ after, limit: limit(JOURNAL_LIMIT, 10_000) })
+
+export const EventsQuery = query({
+  after,
+  kind: oneOf(Object.keys(entities)),
+  type: filter('only facts of this type; one that ends with a dot stands for all that begin so, as node.'),
+  id: filter('only facts about the thing with this id: a node, a model, model@node, a request'),
+})
+
+// ── what goes out ────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const Problem = Type.Object({
+  error: text('what is wrong, for people'),
+  code: maybe(text('what is wrong, for programs; docs/errors.md lists them')),
+})
+
+export const Health = Type.Object({
+  status: word(['ok', 'no'], 'is it?'),
+  reasons: maybe(texts('why not')),
+})
+
+export const Index = Type.Object({
+  name: text('quipu'),
+  version: text('of this house'),
+  journal: Type.Object({
+    id: text('made once, with the journal'),
+    head: whole('seq of the last fact'),
+    hash: text("the chain's hash there"),
+    durable: whole('seq of the last fact known to be on disk'),
+    writable: yes('may anything new be decided?'),
+  }),
+  nodes: Type.Object({ total: whole('registered'), up: whole('may be given work') }),
+  requests: Type.Object({ waiting: whole('in the queue'), running: whole('on a node') }),
+  links: Type.Record(Type.String(), Type.String(), { description: 'the other doors' }),
+})
+
+const Standing = word(['up', 'down', 'joining', 'draining', 'drained'], 'up: may be given work')
+const BreakerState = word(['closed', 'open', 'halfOpen'], 'closed: work may pass')
+
+const nodeShape = {
+  name: text('what it is called'),
+  url: text('where its Ollama answers'),
+  standing: Standing,
+  simulated: yes('no real models: a simulation'),
+  origin: word(['flag', 'api', 'found', 'embedded'], 'where the house knows it from'),
+  version: text("its Ollama's; empty until it has answered"),
+  slots: whole('requests at once per model'),
+  residentMax: whole('models in memory at once'),
+  labels: Type.Record(Type.String(), Type.String(), { description: 'as registered' }),
+  breaker: Type.Object({
+    state: BreakerState,
+    failures: whole('in a row'),
+    round: whole('how often it opened since it last healed'),
+    until: maybe(at('while open: when it may be tried again')),
+    reason: maybe(text('why it opened')),
+  }),
+  running: whole('requests on it now'),
+  models: Type.Object({
+    present: whole('on its disk'),
+    loading: whole('on their way into its memory'),
+    resident: whole('in its memory'),
+  }),
+  resident: texts('names of the models in its memory'),
+  since: at('since when it stands so'),
+  seenAt: maybe(at('when it last answered')),
+  answerMs: maybe(whole('how long that took')),
+  misses: whole('looks in a row without an answer'),
+  error: maybe(text('what the last look met')),
+  loss: maybe(
+    Type.Object({
+      reason: word(['silence', 'refused', 'error', 'wedged'], 'why it counts as down'),
+      model: maybe(text('the model it did not answer for')),
+    }),
+  ),
+}
+
+const replicaShape = {
+  state: word(['present', 'loading', 'resident'], 'on disk, on its way into memory, in memory'),
+  since: at('since when'),
+  digest: text('of the manifest there'),
+  sizeBytes: whole('on disk'),
+  memoryBytes: maybe(whole('in memory, all of it')),
+  vramBytes: maybe(whole('in memory, on GPUs')),
+  contextLength: maybe(whole('as loaded')),
+  loadMs: maybe(whole('what a load of it takes there, as learned')),
+  runMs: maybe(whole('what a request of it takes there, as learned')),
+  loadFailures: whole('loads in a row that failed'),
+  running: whole('requests of it there now'),
+}
+
+export const Node = Type.Object(nodeShape)
+export const Nodes = Type.Array(Node)
+export const NodeInFull = Type.Object({
+  ...nodeShape,
+  replicas: Type.Array(Type.Object({ model: text('name of the model'), ...replicaShape })),
+})
+export const NodeGone = Type.Object({ name: text('what it was called'), standing: word(['removed'], 'gone') })
+
+export const Model = Type.Object({
+  name: text('canonical name'),
+  digest: text('of the manifest where the house saw it first'),
+  sizeBytes: whole('on disk, there'),
+  family: text('as Ollama says'),
+  parameterSize: text('as Ollama says'),
+  quantization: text('as Ollama says'),
+  capabilities: texts('completion, embedding, tools, vision, …'),
+  present: whole('nodes that have it'),
+  loading: whole('nodes that are loading it'),
+  resident: whole('nodes that have it in memory'),
+  running: whole('requests of it on a node'),
+  waiting: whole('requests of it in the queue'),
+  nodes: Type.Array(Type.Object({ node: text('name of the node'), ...replicaShape })),
+})
+export const Models = Type.Array(Model)
+
+export const Candidate = Type.Object({
+  node: text('name of the node'),
+  resident: yes('had it the model in memory?'),
+  idle: whole('slots free for the model'),
+  estimateMs: Type.Union([Type.Integer(), Type.Null()], {
+    description: 'until it would have started there; null where nothing is known',
+  }),
+  excluded: maybe(text('why it was out of the question')),
+})
+
+export const Waiting = Type.Object({
+  position: whole('1 is the first in the whole queue'),
+  id: text('id of the request'),
+  model: text('canonical name'),
+  path: text('what was asked'),
+  client: text('address'),
+  priority: whole('9 goes first, 0 last'),
+  admittedAt: at('when it came'),
+  waitedMs: whole('since then'),
+  expiresAt: at('when it stops waiting'),
+  tried: texts('nodes it failed on'),
+  why: text('why it waits now'),
+  candidates: maybe(
+    Type.Array(Candidate, { description: 'for the first of each model: the nodes, as seen now' }),
+  ),
+})
+export const Queue = Type.Array(Waiting)
+
+const RequestState = word(REQUEST_STATES, 'the first three are open')
+
+const requestShape = {
+  id: text('id of the request'),
+  state: RequestState,
+  path: maybe(text('what was asked')),
+  model: maybe(text('canonical name')),
+  client: maybe(text('address')),
+  priority: maybe(whole('9 goes first, 0 last')),
+  bodyBytes: maybe(whole('of the question')),
+  admittedAt: at('when it came'),
+  expiresAt: maybe(at('until when it may wait')),
+  endedAt: maybe(at('when it was over')),
+  node: maybe(text('where it runs, or ran last')),
+  attempts: whole('how often it was sent to a node'),
+  waitedMs: whole('in the queue, so far or in all'),
+  ttftMs: maybe(whole('from admission to the first byte of the answer')),
+  runMs: maybe(whole('on the node that answered')),
+  totalMs: whole('since admission, so far or in all'),
+  status: maybe(whole("the node's")),
+  reason: maybe(text('why it failed')),
+  bytes: maybe(whole('of the answer, as delivered')),
+  chunks: maybe(whole('of the answer, as delivered')),
+  promptTokens: maybe(whole('as the node counted')),
+  outputTokens: maybe(whole('as the node counted')),
+  loadMs: maybe(figure('as the node measured')),
+  promptMs: maybe(figure('as the node measured')),
+  outputMs: maybe(figure('as the node measured')),
+  doneReason: maybe(text('as the node said')),
+}
+
+export const Request = Type.Object(requestShape)
+export const Requests = Type.Array(Request)
+
+export const Entry = Type.Object({
+  seq: whole('1, 2, 3 … without a gap'),
+  at: at('when it was decided'),
+  kind: text('what it is about: node, breaker, model, replica, request'),
+  id: text('which one'),
+  type: text('what happened'),
+  v: whole("version of the data's shape"),
+  by: maybe(text('who asked for it')),
+  data: Type.Unknown({ description: 'docs/facts.md says what is in it; null where it has been forgotten' }),
+  hash: text("the chain's hash at this fact: SHA-256, base64url"),
+})
+
+export const RequestInFull = Type.Object({ ...requestShape, facts: Type.Array(Entry) })
+
+export const Why = Type.Object({
+  id: text('id of the request'),
+  model: maybe(text('canonical name')),
+  state: RequestState,
+  sentence: text('all of it, in words'),
+  attempts: Type.Array(
+    Type.Object({
+      attempt: whole('1, 2, 3 …'),
+      node: text('what was chosen'),
+      at: at('when'),
+      waitedMs: whole('in the queue before this attempt'),
+      because: text('why there'),
+      candidates: Type.Array(Candidate, { description: 'the nodes, as the house knew them at that moment' }),
+      outcome: Type.Object({
+        as: word(
+          ['running', 'answering', 'completed', 'failed', 'retried', 'abandoned'],
+          'what became of the attempt',
+        ),
+        at: maybe(at('when')),
+        status: maybe(whole("the node's")),
+        reason: maybe(text('what went wrong')),
+        runMs: maybe(whole('how long it was there')),
+      }),
+    }),
+  ),
+  loads: Type.Array(
+    Type.Object({
+      node: text('where the model was loaded while the request waited'),
+      at: at('when that was over'),
+      ms: maybe(whole('how long the load took')),
+      failed: maybe(text('why it did not work')),
+    }),
+  ),
+  waits: maybe(
+    Type.Object(
+      { why: text('why it waits now'), candidates: maybe(Type.Array(Candidate)) },
+      { description: 'while it is queued' },
+    ),
+  ),
+})
+
+/** By their names in the OpenAPI document. */
+export const shapes: Readonly<Record<string, TSchema>> = {
+  Candidate,
+  Entry,
+  Health,
+  Index,
+  Model,
+  NewNode,
+  Node,
+  NodeGone,
+  NodeInFull,
+  Problem,
+  Request,
+  RequestInFull,
+  Waiting,
+  Why,
+}
+
+// ── how what comes in is checked ─────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Instead of Fastify's own compiler, whose defaults drop unknown properties without a word and turn "1" into 1
+ * anywhere. Here nothing is dropped, and only digits in a query string become numbers.
+ */
+export const checked: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
+  const validator = Compile(schema)
+  const where = httpPart === 'body' ? 'body' : httpPart === 'params' ? 'path' : 'query'
+  return (given: unknown) => {
+    const value = httpPart === 'querystring' ? counted(schema, given) : given
+    if (validator.Check(value)) return { value }
+    return {
+      error: new Refusal('request.invalid', `${where}: ${complaints(schema, validator.Errors(value))}`),
+    }
+  }
+}
+
+/** Does a value fit a schema? For tests: every answer must. */
+export function misfits(schema: TSchema, value: unknown): readonly string[] {
+  return Compile(schema)
+    .Errors(value)
+    .map(({ instancePath, message }) => `${instancePath} ${message}`)
+}
+
+type Properties = Readonly<Record<string, TSchema & { readonly type?: string }>>
+
+function propertiesOf(schema: TSchema): Properties {
+  return (schema as { readonly properties?: Properties }).properties ?? {}
+}
+
+function counted(schema: TSchema, given: unknown): unknown {
+  const properties = propertiesOf(schema)
+  const convert = ([key, value]: [string, unknown]): [string, unknown] => {
+    const digits =
+      properties[key]?.type === 'integer' && typeof value === 'string' && /^\d{1,15}$/.test(value)
+    return [key, digits ? Number(value) : value]
+  }
+  return Object.fromEntries(Object.entries(given ?? {}).map(convert))
+}
+
+function complaints(schema: TSchema, errors: ReturnType<ReturnType<typeof Compile>['Errors']>): string {
+  const said: string[] = []
+  for (const { keyword, instancePath, params, message } of errors) {
+    const place = instancePath.slice(1).replaceAll('/', '.')
+    if (keyword === 'additionalProperties') {
+      const unknown = (params as { additionalProperties: readonly string[] }).additionalProperties
+      const names = unknown.map(name => JSON.stringify(name)).join(', ')
+      if (place !== '') said.push(`${place} may not have ${names}`)
+      else said.push(`unknown property ${names}; known are ${Object.keys(propertiesOf(schema)).join(', ')}`)
+    } else if (keyword === 'required') {
+      said.push(
+        `${(params as { requiredProperties: readonly string[] }).requiredProperties.join(', ')} is missing`,
+      )
+    } else if (keyword === 'type' && place === '') said.push('must be a JSON object')
+    else if (keyword !== 'boolean') said.push(`${place} ${message}`) // the same, from inside additionalProperties
+  }
+  return said.join('; ')
+}

@@ -1,0 +1,303 @@
+/** What the house's own doors show: projections, put together for people and programs. Changes nothing. */
+import { canonicalName } from '../../machines/name.ts'
+import { replicaId } from '../../machines/replica.ts'
+import type { Candidate } from '../../machines/request.ts'
+import type { Clock } from '../clock.ts'
+import type { Engine } from '../engine/engine.ts'
+import type { BreakersProjection } from '../projections/breakers.ts'
+import type { Catalog } from '../projections/catalog.ts'
+import type { EstimatesProjection } from '../projections/estimates.ts'
+import { type Fleet, type FleetNode, routable } from '../projections/fleet.ts'
+import type { History } from '../projections/history.ts'
+import { before, type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
+import type { Replica, Residency } from '../projections/residency.ts'
+import type { Model, Node, NodeInFull, Told, Waiting } from './schema.ts'
+import { isOpen, type RequestSummary, type Story, summary, touched, waiting } from './why.ts'
+
+/** What a node said last; see fleet/vitals.ts. */
+export interface NodeVitals {
+  readonly seenAt: number
+  readonly answerMs: number
+  readonly misses: number
+  readonly error?: string
+}
+
+/** What would be decided for a request now; see scheduler/place.ts. */
+export interface Outlook {
+  readonly to: string
+  readonly node?: string
+  readonly candidates?: readonly Candidate[]
+}
+
+export interface ViewNeeds {
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly fleet: Fleet
+  readonly residency: Residency
+  readonly requests: RequestsProjection
+  readonly breakers: BreakersProjection
+  readonly estimates: EstimatesProjection
+  readonly catalog: Catalog
+  readonly history: History
+  readonly vitals: ReadonlyMap<string, NodeVitals>
+  readonly choose: (open: Open) => Outlook
+}
+
+// ── nodes and models ─────────────────────────────────────────────────────────────────────────────────────────────
+
+export function allNodes(needs: ViewNeeds): readonly Told<typeof Node>[] {
+  return [...needs.fleet.state.values()].sort(byName).map(node => nodeView(needs, node))
+}
+
+export function oneNode(needs: ViewNeeds, name: string): Told<typeof NodeInFull> | undefined {
+  const node = needs.fleet.state.get(name)
+  if (node === undefined) return undefined
+  const replicas = [...(needs.residency.state.byNode.get(name)?.values() ?? [])]
+    .sort((a, b) => (a.model < b.model ? -1 : 1))
+    .map(replica => ({ model: replica.model, ...replicaView(needs, replica) }))
+  return { ...nodeView(needs, node), replicas }
+}
+
+export function allModels(needs: ViewNeeds): readonly Told<typeof Model>[] {
+  const { catalog, residency, requests } = needs
+  const names = new Set([...catalog.state.keys(), ...residency.state.byModel.keys()])
+  return [...names].sort().flatMap(name => {
+    const replicas = [...(residency.state.byModel.get(name)?.values() ?? [])]
+    const known = catalog.state.get(name)
+    if (known === undefined && replicas.length === 0) return []
+    const inState = (state: Replica['state']): number =>
+      replicas.filter(replica => replica.state === state).length
+    const nodes = replicas
+      .sort((a, b) => (a.node < b.node ? -1 : 1))
+      .map(replica => ({ node: replica.node, ...replicaView(needs, replica) }))
+    return {
+      name,
+      digest: known?.digest ?? replicas[0]!.digest,
+      sizeBytes: known?.sizeBytes ?? replicas[0]!.sizeBytes,
+      family: known?.family ?? '',
+      parameterSize: known?.parameterSize ?? '',
+      quantization: known?.quantization ?? '',
+      capabilities: known?.capabilities ?? [],
+      present: replicas.length,
+      loading: inState('loading'),
+      resident: inState('resident'),
+      running: nodes.reduce((sum, { running }) => sum + running, 0),
+      waiting: requests.state.waiting.get(name)?.length ?? 0,
+      nodes,
+    }
+  })
+}
+
+export function upCount({ fleet }: Pick<ViewNeeds, 'fleet'>): number {
+  return [...fleet.state.values()].filter(routable).length
+}
+
+function nodeView(needs: ViewNeeds, node: FleetNode): Told<typeof Node> {
+  const { name, url, origin, version, slots, residentMax, labels, since, loss } = node
+  const replicas = [...(needs.residency.state.byNode.get(name)?.values() ?? [])]
+  const resident = replicas.filter(({ state }) => state === 'resident').map(({ model }) => model)
+  const vitals = needs.vitals.get(name)
+  const answered = vitals !== undefined && vitals.seenAt > 0
+  return {
+    name,
+    url,
+    standing: standing(node),
+    simulated: origin === 'embedded' || /^(true|on|yes|1)$/i.test(labels.simulated ?? ''),
+    origin,
+    version,
+    slots,
+    residentMax,
+    labels,
+    breaker: breakerView(needs, name),
+    running: runningOn(needs.requests.state, name),
+    models: {
+      present: replicas.length,
+      loading: replicas.filter(({ state }) => state === 'loading').length,
+      resident: resident.length,
+    },
+    resident: resident.sort(),
+    since,
+    ...(answered && { seenAt: vitals.seenAt, answerMs: vitals.answerMs }),
+    misses: vitals?.misses ?? 0,
+    ...(vitals?.error !== undefined && vitals.misses > 0 && { error: vitals.error }),
+    ...(loss !== undefined && node.reach === 'down' && { loss }),
+  }
+}
+
+/** One word for reach and duty together. */
+function standing({ reach, duty }: FleetNode): Told<typeof Node>['standing'] {
+  if (reach !== 'up' || duty === 'active') return reach
+  return duty === 'empty' ? 'drained' : 'draining'
+}
+
+function breakerView({ breakers }: ViewNeeds, node: string): Told<typeof Node>['breaker'] {
+  const { state, failures, round, until, reason } = breakers.state.nodes.get(node) ?? CLOSED
+  return {
+    state,
+    failures,
+    round,
+    ...(state === 'open' && { until }),
+    ...(state !== 'closed' && reason !== '' && { reason }),
+  }
+}
+
+const CLOSED = { state: 'closed', failures: 0, round: 0, until: 0, reason: '' } as const
+
+function replicaView(
+  { requests, estimates }: ViewNeeds,
+  { model, node, state, since, digest, sizeBytes, residence, loadFailures }: Replica,
+) {
+  const id = replicaId(model, node)
+  const loadMs = estimates.state.loadMs.get(id)
+  const runMs = estimates.state.runMs.get(id)
+  return {
+    state,
+    since,
+    digest,
+    sizeBytes,
+    ...(state === 'resident' &&
+      residence !== undefined && {
+        memoryBytes: residence.sizeBytes,
+        vramBytes: residence.vramBytes,
+        contextLength: residence.contextLength,
+      }),
+    ...(loadMs !== undefined && { loadMs: Math.round(loadMs) }),
+    ...(runMs !== undefined && { runMs: Math.round(runMs) }),
+    loadFailures,
+    running: runningOn(requests.state, node, model),
+  }
+}
+
+// ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function theQueue(
+  needs: ViewNeeds,
+  { model, limit }: { model?: string | undefined; limit: number },
+): readonly Told<typeof Waiting>[] {
+  const { clock, requests } = needs
+  const now = clock.now()
+  const wanted = wordsOf(model)?.map(modelName)
+  const rows: Told<typeof Waiting>[] = []
+  for (const [index, open] of inOrder(requests).entries()) {
+    if (wanted !== undefined && !wanted.includes(open.model)) continue
+    if (rows.length >= limit) break
+    rows.push({
+      position: index + 1,
+      id: open.id,
+      model: open.model,
+      path: open.path,
+      client: open.client,
+      priority: open.priority,
+      admittedAt: open.admittedAt,
+      waitedMs: now - open.admittedAt,
+      expiresAt: open.expiresAt,
+      tried: [...open.tried],
+      ...outlook(needs, open),
+    })
+  }
+  return rows
+}
+
+/** Why a queued request waits now. Only the first of each model is weighed: the others stand behind it. */
+export function outlook(needs: ViewNeeds, open: Open): NonNullable<Story['waits']> {
+  const { engine, requests, residency, choose } = needs
+  if (!engine.writable) return { why: 'the journal cannot be written, so nothing is started' }
+  const ahead = requests.state.waiting.get(open.model)?.indexOf(open) ?? 0
+  if (ahead > 0) return { why: `behind ${ahead} ${ahead === 1 ? 'other' : 'others'} for ${open.model}` }
+  const choice = choose(open)
+  const replicas = [...(residency.state.byModel.get(open.model)?.values() ?? [])]
+  const loading = new Set(replicas.filter(({ state }) => state === 'loading').map(({ node }) => node))
+  const why = waiting(open.model, choice, loading)
+  return choice.candidates === undefined ? { why } : { why, candidates: choice.candidates }
+}
+
+export function oldestWaitMs({ requests, clock }: Pick<ViewNeeds, 'requests' | 'clock'>): number {
+  let oldest = Number.POSITIVE_INFINITY
+  for (const line of requests.state.waiting.values()) {
+    for (const { admittedAt } of line) oldest = Math.min(oldest, admittedAt)
+  }
+  return oldest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, clock.now() - oldest)
+}
+
+function inOrder({ state }: RequestsProjection): readonly Open[] {
+  return [...state.waiting.values()].flat().sort((a, b) => (before(a, b) ? -1 : 1))
+}
+
+// ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Wanted {
+  readonly state?: string | undefined
+  readonly model?: string | undefined
+  readonly node?: string | undefined
+  readonly client?: string | undefined
+  readonly limit: number
+}
+
+/** Newest first. */
+export function someRequests(
+  { clock, history, requests }: ViewNeeds,
+  wanted: Wanted,
+): readonly RequestSummary[] {
+  const now = clock.now()
+  const states = wordsOf(wanted.state)
+  const models = wordsOf(wanted.model)?.map(modelName)
+  const nodes = wordsOf(wanted.node)
+  const clients = wordsOf(wanted.client)?.map(plainAddress)
+  const fits = ({ state, model = '', client = '' }: RequestSummary): boolean =>
+    (states?.some(word => word === state || (word === 'open' && isOpen(state))) ?? true) &&
+    (models?.includes(model) ?? true) &&
+    (clients?.includes(plainAddress(client)) ?? true)
+
+  const found: RequestSummary[] = []
+  for (const facts of [...history.state.values()].reverse()) {
+    if (found.length >= wanted.limit) return found
+    if (nodes !== undefined && !nodes.some(node => touched(facts, node))) continue
+    const told = summary(facts, now)
+    if (fits(told)) found.push(told)
+  }
+  // An open request may be older than all that the history keeps.
+  const old = [...requests.state.open.values()].filter(({ id }) => !history.state.has(id))
+  for (const open of old.sort((a, b) => b.seq - a.seq)) {
+    if (found.length >= wanted.limit) return found
+    if (nodes !== undefined && !nodes.includes(open.node) && !nodes.some(node => open.tried.has(node)))
+      continue
+    const told = openSummary(open, now)
+    if (fits(told)) found.push(told)
+  }
+  return found
+}
+
+function openSummary(open: Open, now: number): RequestSummary {
+  const { id, state, path, model, client, priority, admittedAt, expiresAt, node, assignedAt, tried } = open
+  const queued = state === 'queued'
+  return {
+    id,
+    state,
+    path,
+    model,
+    client,
+    priority,
+    admittedAt,
+    expiresAt,
+    ...(node !== '' && { node }),
+    attempts: tried.size + (queued ? 0 : 1),
+    waitedMs: (queued ? now : assignedAt) - admittedAt,
+    totalMs: now - admittedAt,
+  }
+}
+
+function wordsOf(text: string | undefined): readonly string[] | undefined {
+  return text?.split(',').map(word => word.trim())
+}
+
+function modelName(word: string): string {
+  return canonicalName(word) ?? word
+}
+
+function plainAddress(address: string): string {
+  return address.replace(/^::ffff:/i, '')
+}
+
+function byName(a: FleetNode, b: FleetNode): number {
+  return a.name < b.name ? -1 : 1
+}

@@ -1,0 +1,42 @@
+/** What is stored is not what was written. Nothing is served past this point, and nothing repairs itself. */
+import { Failure } from '../failure.ts'
+
+export class Damage extends Failure {
+  /** The first fact that is missing or altered; undefined where LevelDB cannot even open its files. */
+  readonly seq: number | undefined
+
+  constructor(
+    code: 'journal.gap' | 'journal.broken',
+    message: string,
+    { seq, cause }: { seq?: number; cause?: unknown } = {},
+  ) {
+    super(code, message, { cause })
+    this.seq = seq
+  }
+}
+
+const REMEDY = 'Restore the folder from a copy.'
+
+/** `found` is the next fact there is; `end` how far the journal had come, where it stops before. */
+export function gap(seq: number, { found, end }: { found?: number; end?: number } = {}): Damage {
+  const where = found === undefined ? 'the journal ends before it' : `the next one there is ${found}`
+  const known = end === undefined ? '' : `, and it had come to fact ${end}`
+  return new Damage('journal.gap', `Fact ${seq} is missing: ${where}${known}. ${REMEDY}`, { seq })
+}
+
+export function broken(seq: number, cause?: unknown): Damage {
+  const why = cause instanceof Error ? ` (${cause.message})` : ''
+  const said = `Fact ${seq} is not what was written${why}. ${REMEDY}`
+  return new Damage('journal.broken', said, { seq, cause })
+}
+
+export function unreadable(what: string, cause?: unknown): Damage {
+  const why = cause instanceof Error ? ` (${cause.message})` : ''
+  return new Damage('journal.broken', `${what} cannot be read${why}. ${REMEDY}`, { cause })
+}
+
+/** Another process wrote where this one did. */
+export function foreign(seq: number): Damage {
+  const said = `Fact ${seq} on the disk is not the one this house wrote: another one writes to the same folder.`
+  return new Damage('journal.broken', said, { seq })
+}

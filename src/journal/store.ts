@@ -1,0 +1,49 @@
+/** What a journal is kept on: text in order, and nothing else. Level and memory differ only here. */
+import { hashOf, mismatch, originOf, seqIn, verify } from './chain.ts'
+import { gap } from './damage.ts'
+
+export interface Store {
+  /** All of these or none, the first as `seq`; on the disk once it resolves. After a rejection: reopen(). */
+  write(seq: number, records: readonly string[]): Promise<void>
+  /** Records from `from` to `until` as they lie there: at least one if there is any, at most a thousand. */
+  page(from: number, until: number): Promise<readonly string[]>
+  /**
+   * A fresh handle after a rejected write; resolves to the last seq there is. Rejects when it cannot be had yet:
+   * reads go on through the old one where they can.
+   */
+  reopen(): Promise<number>
+  close(): Promise<void>
+}
+
+/** The records after `after` up to `until` in pages, each verified against the one before it. */
+export async function* verified(
+  store: Pick<Store, 'page'>,
+  id: string,
+  after: number,
+  until: number,
+): AsyncGenerator<readonly string[]> {
+  for (const seq of [after, until])
+    if (!Number.isSafeInteger(seq) || seq < 0) throw new RangeError(`There is no fact ${seq}`)
+  if (after >= until) return
+  let seq = after
+  let hash = originOf(id)
+  if (after > 0) {
+    const [before] = await store.page(after, after)
+    if (before === undefined) throw gap(after)
+    if (seqIn(before) !== after) throw mismatch(before, after)
+    hash = hashOf(before)
+  }
+  let ahead = store.page(seq + 1, until)
+  while (seq < until) {
+    const page = await ahead
+    if (page.length === 0) throw gap(seq + 1)
+    const next = seq + page.length + 1
+    if (next <= until) {
+      // The disk fetches the next page while this one is hashed and used. Whoever stops here never hears of it.
+      ahead = store.page(next, until)
+      ahead.catch(() => {})
+    }
+    for (const record of page) hash = verify(record, ++seq, hash)
+    yield page
+  }
+}

@@ -1,0 +1,184 @@
+/** The house, assembled top to bottom. */
+import type { AddressInfo } from 'node:net'
+import { type Clock, systemClock } from './clock.ts'
+import type { Config } from './config.ts'
+import { Engine } from './engine/engine.ts'
+import { Failure } from './failure.ts'
+import { drain } from './fleet/drain.ts'
+import { Health } from './fleet/health.ts'
+import { Ollamas } from './fleet/ollama.ts'
+import { discover, type Found, register } from './fleet/register.ts'
+import { control } from './gateway/control.ts'
+import { events } from './gateway/events.ts'
+import { Inference } from './gateway/inference.ts'
+import { metrics } from './gateway/metrics.ts'
+import { OllamaApi } from './gateway/ollama.ts'
+import { openServer } from './gateway/server.ts'
+import type { Journal } from './journal/journal.ts'
+import { openLevelJournal } from './journal/level.ts'
+import { breakers } from './projections/breakers.ts'
+import { catalog } from './projections/catalog.ts'
+import { estimates } from './projections/estimates.ts'
+import { fleet } from './projections/fleet.ts'
+import { history } from './projections/history.ts'
+import { requests } from './projections/requests.ts'
+import { residency } from './projections/residency.ts'
+import { loader } from './scheduler/loader.ts'
+import { choose, scheduler } from './scheduler/scheduler.ts'
+import { Seats } from './scheduler/seats.ts'
+import { trips } from './scheduler/trips.ts'
+import { startSims } from './sim/sim.ts'
+
+export interface HouseOptions {
+  readonly config: Config
+  readonly version: string
+  readonly clock?: Clock
+  /** Instead of the one on disk in `config.data`. */
+  readonly journal?: Journal
+  /** Called for what should never happen. Default: the process ends, and the journal brings it back. */
+  readonly onBug?: (error: unknown) => void
+}
+
+export interface House {
+  readonly url: string
+  readonly address: string
+  readonly port: number
+  /** Where its nodes came from. */
+  readonly nodes: Found
+  /** Facts replayed at start, and how long that took. */
+  readonly facts: number
+  readonly replayMs: number
+  readonly journal: Journal
+  readonly engine: Engine
+  close(): Promise<void>
+}
+
+export async function openHouse(options: HouseOptions): Promise<House> {
+  const { config, version, clock = systemClock, onBug = crash } = options
+  const journal = options.journal ?? (await openLevelJournal({ dir: config.data, clock, create: true }))
+  const closing: (() => unknown)[] = [() => journal.close()]
+  const close = async (): Promise<void> => {
+    for (const step of closing.reverse()) await step()
+    closing.length = 0
+  }
+  try {
+    const views = {
+      fleet: fleet(),
+      residency: residency(),
+      requests: requests(),
+      breakers: breakers(),
+      estimates: estimates(),
+      catalog: catalog(),
+      history: history(),
+    }
+    const engine = new Engine(journal, clock, Object.values(views))
+    closing.push(() => engine.close())
+    const began = clock.monotonic()
+    const { seq: facts } = await engine.replay()
+    const replayMs = clock.monotonic() - began
+
+    const ollamas = new Ollamas(config)
+    closing.push(() => ollamas.close())
+    const ollama = (url: string) => ollamas.at(url)
+    const common = { engine, clock, config, journal, version, ...views }
+
+    const seats = new Seats(common)
+    const health = new Health({
+      ...common,
+      ollama,
+      forget: url => void ollamas.forget(url),
+      settings: config,
+      silences: () => inference.silences(),
+    })
+    closing.push(() => health.close())
+    const look = (name: string) => health.look(name)
+    const api = new OllamaApi({
+      ...common,
+      look,
+      vitals: health.vitals,
+      upstream: ollama,
+      hasBlob: (url, digest, signal) => ollama(url).hasBlob(digest, signal),
+    })
+    const inference = new Inference({
+      ...common,
+      look,
+      seats,
+      upstream: ollama,
+      passAny: (req, res, path, body) => api.any(req, res, path, body),
+      unload: (res, path, out, model) => api.unload(res, path, out, model),
+    })
+    const gauges = metrics({ ...common, vitals: health.vitals })
+    const server = await openServer({
+      config,
+      inference,
+      onBug,
+      ollama: api,
+      control: async app => {
+        await app.register(control, {
+          ...common,
+          look,
+          vitals: health.vitals,
+          register: (spec, by) => register(common, spec, 'api', by),
+          choose: open => choose(common, open),
+        })
+        await app.register(events, common)
+        await app.register(gauges.plugin)
+      },
+    })
+
+    engine.start(
+      seats.reactor,
+      scheduler(common),
+      trips(common),
+      drain(common),
+      loader({
+        ...common,
+        look,
+        load: (url, model, order) => ollama(url).load(model, order),
+        wish: request => seats.wish(request),
+      }),
+      health.reactor,
+      gauges.reactor,
+    )
+    closing.push(journal.watch(() => !journal.writable && seats.dismiss()))
+
+    await listen(() => server.listen({ host: config.host, port: config.port }), config)
+    closing.push(() => server.close())
+    const { address, port } = server.server.address() as AddressInfo
+    const nodes = await discover({
+      ...common,
+      ollama,
+      embed: async () => {
+        const sims = await startSims({ nodes: 3, resident: 1, clock })
+        closing.push(() => Promise.all(sims.map(sim => sim.close())))
+        return sims.map(({ name, url }) => ({ name, url, residentMax: 1, labels: { simulated: 'true' } }))
+      },
+    })
+    await Promise.all([...views.fleet.state.keys()].map(look))
+    const host = address.includes(':') ? `[${address}]` : address
+    return { url: `http://${host}:${port}`, address, port, nodes, facts, replayMs, journal, engine, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function listen(start: () => Promise<unknown>, { host, port }: Config): Promise<void> {
+  try {
+    await start()
+  } catch (error) {
+    const { code } = error as { code?: string }
+    const why: Record<string, string> = {
+      EADDRINUSE: 'something listens there already: another house? choose another with --port',
+      EADDRNOTAVAIL: 'this machine does not have that address',
+      EACCES: 'this user may not listen there; ports below 1024 are for root',
+    }
+    if (code === undefined || why[code] === undefined) throw error
+    throw new Failure('house.address', `cannot listen on ${host}:${port}: ${why[code]}`, { cause: error })
+  }
+}
+
+function crash(error: unknown): void {
+  console.error(error)
+  process.exit(70)
+}

@@ -1,0 +1,113 @@
+/**
+ * The processes of the relay benchmark, told apart by their first argument: `nodes` (three simulated nodes), `house`
+ * (a whole house with its journal on disk), `load` (closed-loop clients), `streams` (paced streams). Each answers over
+ * the IPC channel and stays until it is told to stop.
+ */
+import { connect, type Socket } from 'node:net'
+import { systemClock } from '../../src/clock.ts'
+import { readConfig } from '../../src/config.ts'
+import { openHouse } from '../../src/main.ts'
+import { startSims } from '../../src/sim/sim.ts'
+
+export interface LoadOrder {
+  readonly url: string
+  readonly connections: number
+  readonly ms: number
+  readonly path: string
+  readonly body: string
+}
+
+export interface LoadResult {
+  readonly perSecond: number
+  readonly errors: number
+  /** Milliseconds, of each answer: to its first body byte (streams), to its end (load). */
+  readonly times: readonly number[]
+}
+
+const roles: Readonly<Record<string, (argument: string) => Promise<unknown>>> = {
+  async nodes(argument) {
+    const sims = await startSims({
+      nodes: 3,
+      slots: 256,
+      resident: 2,
+      loadMs: 0,
+      prefillTps: 1e9,
+      ...JSON.parse(argument),
+    })
+    return sims.map(({ url }) => url)
+  },
+
+  async house(argument) {
+    const { dir, urls } = JSON.parse(argument) as { dir: string; urls: string[] }
+    const node = urls.map((url, i) => `${url},name=n${i + 1},slots=256,resident=2`)
+    const config = readConfig({ data: dir, port: '0', node, 'probe-every': '60s' }, {})
+    const house = await openHouse({ config, version: 'bench', clock: systemClock })
+    process.on('message', () =>
+      process.send!({ rssBytes: process.memoryUsage.rss(), facts: house.journal.durable }),
+    )
+    return house.url
+  },
+
+  load: argument => drive(JSON.parse(argument), 'end'),
+  streams: argument => drive(JSON.parse(argument), 'first'),
+}
+
+/** Keep-alive connections, each sending its next request when the last one is answered. */
+async function drive(
+  { url, connections, ms, path, body }: LoadOrder,
+  mark: 'first' | 'end',
+): Promise<LoadResult> {
+  const { hostname, port } = new URL(url)
+  const head = `POST ${path} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Type: application/json\r\n`
+  const request = Buffer.from(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+  const times: number[] = []
+  let errors = 0
+  const until = performance.now() + ms
+  const one = (socket: Socket): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const began = performance.now()
+      let text = ''
+      let first = 0
+      const over = (settle: () => void): void => {
+        socket.removeAllListeners('data')
+        socket.removeAllListeners('close')
+        settle()
+      }
+      socket.on('close', () => over(() => reject(new Error('closed'))))
+      socket.on('data', chunk => {
+        text += chunk.toString('latin1')
+        const cut = text.indexOf('\r\n\r\n')
+        if (cut < 0) return
+        if (first === 0 && text.length > cut + 4) first = performance.now() - began
+        const length = /content-length: (\d+)/i.exec(text.slice(0, cut))
+        const whole =
+          length === null ? text.endsWith('\r\n0\r\n\r\n') : text.length >= cut + 4 + Number(length[1])
+        if (!whole) return
+        if (!text.startsWith('HTTP/1.1 200')) errors += 1
+        times.push(mark === 'first' ? first : performance.now() - began)
+        over(resolve)
+      })
+      socket.write(request)
+    })
+  const began = performance.now()
+  await Promise.all(
+    Array.from({ length: connections }, async (_, i) => {
+      const socket = connect(Number(port), hostname).setNoDelay(true)
+      socket.on('error', () => {})
+      await new Promise(resolve => setTimeout(resolve, mark === 'first' ? i * 11 : 0)) // streams do not start as one
+      try {
+        while (performance.now() < until) await one(socket)
+      } catch {
+        errors += 1
+      }
+      socket.destroy()
+    }),
+  )
+  return { perSecond: (times.length / (performance.now() - began)) * 1_000, errors, times }
+}
+
+if (process.send !== undefined) {
+  const [role = '', argument = '{}'] = process.argv.slice(2)
+  process.send(await roles[role]!(argument))
+  process.on('disconnect', () => process.exit())
+}

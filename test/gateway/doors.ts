@@ -1,0 +1,154 @@
+/**
+ * The house's own doors over a journal in memory and a clock that stands still: a server, an engine and projections, but
+ * no node and no scheduler. Tests make the facts.
+ */
+import type { Test } from 'tap'
+import type { Candidate } from '../../machines/request.ts'
+import { type VirtualClock, virtualClock } from '../../src/clock.ts'
+import { readConfig } from '../../src/config.ts'
+import { Engine } from '../../src/engine/engine.ts'
+import { register } from '../../src/fleet/register.ts'
+import { control } from '../../src/gateway/control.ts'
+import { events } from '../../src/gateway/events.ts'
+import { metrics } from '../../src/gateway/metrics.ts'
+import { openServer } from '../../src/gateway/server.ts'
+import type { NodeVitals } from '../../src/gateway/views.ts'
+import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.ts'
+import { breakers } from '../../src/projections/breakers.ts'
+import { catalog } from '../../src/projections/catalog.ts'
+import { estimates } from '../../src/projections/estimates.ts'
+import { fleet } from '../../src/projections/fleet.ts'
+import { history } from '../../src/projections/history.ts'
+import { requests } from '../../src/projections/requests.ts'
+import { residency } from '../../src/projections/residency.ts'
+import { choose } from '../../src/scheduler/scheduler.ts'
+
+export type Doors = Awaited<ReturnType<typeof openDoors>>
+
+export interface DoorsOptions extends MemoryOptions {
+  readonly clock?: VirtualClock
+  readonly look?: (name: string) => Promise<void>
+}
+
+export async function openDoors(t: Test, { look = async () => {}, ...options }: DoorsOptions = {}) {
+  const clock = options.clock ?? virtualClock()
+  const config = readConfig({ log: 'silent' }, {})
+  const journal = openMemoryJournal({ ...options, clock })
+  const views = {
+    fleet: fleet(),
+    residency: residency(),
+    requests: requests(),
+    breakers: breakers(),
+    estimates: estimates(),
+    catalog: catalog(),
+    history: history(),
+  }
+  const engine = new Engine(journal, clock, Object.values(views))
+  await engine.replay()
+  const vitals = new Map<string, NodeVitals>()
+  const common = { engine, clock, config, journal, version: '1.2.3', vitals, ...views }
+  const gauges = metrics(common)
+  const never = {} as never
+  const app = await openServer({
+    config,
+    inference: never,
+    ollama: never,
+    onBug: error => t.fail('a bug', { error }),
+    control: async scope => {
+      await scope.register(control, {
+        ...common,
+        look,
+        register: (spec, by) => register(common, spec, 'api', by),
+        choose: open => choose(common, open),
+      })
+      await scope.register(events, common)
+      await scope.register(gauges.plugin)
+    },
+  })
+  engine.start(gauges.reactor)
+  t.teardown(async () => {
+    await app.close()
+    engine.close()
+    await journal.close().catch(() => {})
+  })
+
+  const doors = {
+    app,
+    ...common,
+
+    get: (url: string, headers: Record<string, string> = {}) => app.inject({ method: 'GET', url, headers }),
+    post: (url: string, payload?: object | string) =>
+      app.inject({ method: 'POST', url, ...(payload !== undefined && { payload }) }),
+
+    /** A node that has joined. */
+    join(name: string, { slots = 1, residentMax = 3, labels = {} as Record<string, string> } = {}): void {
+      const data = { url: `http://${name}:11434`, slots, residentMax, labels, origin: 'api' } as const
+      engine.commit('node', name, { type: 'node.register', data })
+      engine.commit('node', name, { type: 'node.answer', data: { version: '0.33.0' } })
+    },
+
+    /** A model on a node, on disk or in memory. */
+    put(model: string, node: string, as: 'present' | 'resident' = 'resident'): void {
+      const id = `${model}@${node}`
+      const data = {
+        digest: 'd1',
+        sizeBytes: 1_000,
+        family: 'llama',
+        parameterSize: '1B',
+        quantization: 'Q4_0',
+        capabilities: ['completion'],
+      }
+      engine.commit('model', model, { type: 'model.find', data })
+      engine.commit('replica', id, { type: 'replica.find', data: { digest: 'd1', sizeBytes: 1_000 } })
+      if (as !== 'resident') return
+      const residence = { sizeBytes: 1_200, vramBytes: 1_100, contextLength: 4_096 }
+      engine.commit('replica', id, { type: 'replica.confirm', data: { residence } })
+    },
+
+    admit(id: string, { model = 'tiny:latest', priority = 5, client = '127.0.0.1' } = {}): void {
+      engine.commit('request', id, {
+        type: 'request.admit',
+        data: {
+          path: '/api/generate',
+          model,
+          client,
+          priority,
+          bodyBytes: 42,
+          expiresAt: clock.now() + 600_000,
+          attemptsMax: 3,
+        },
+      })
+    },
+
+    assign(id: string, node: string, candidates: readonly Candidate[] = []): void {
+      engine.commit('request', id, { type: 'request.assign', data: { node, candidates } })
+    },
+
+    begin(id: string, status = 200): void {
+      engine.commit('request', id, { type: 'request.begin', data: { status } })
+    },
+
+    complete(id: string): void {
+      const figures = { promptTokens: 7, outputTokens: 20, outputMs: 400, doneReason: 'stop' }
+      engine.commit('request', id, { type: 'request.complete', data: { bytes: 900, chunks: 21, ...figures } })
+    },
+
+    fail(
+      id: string,
+      reason: string,
+      { retryable = false, status }: { retryable?: boolean; status?: number } = {},
+    ) {
+      const data = { reason, retryable, bytes: 0, chunks: 0, ...(status !== undefined && { status }) }
+      return engine.commit('request', id, { type: 'request.fail', data })
+    },
+  }
+  return doors
+}
+
+export const row = (node: string, more: Partial<Candidate> = {}): Candidate => ({
+  node,
+  resident: true,
+  idle: 1,
+  estimateMs: 0,
+  ...more,
+})

@@ -1,0 +1,448 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { Failure } from '../../src/failure.ts'
+import type { Entry } from '../../src/journal/journal.ts'
+import { type Doors, openDoors } from './doors.ts'
+
+interface Event {
+  readonly id?: string
+  readonly event?: string
+  readonly data?: string
+}
+
+/** An event stream, read as the standard says: comments go, an id without data only moves the mark. */
+class Reader {
+  readonly response: IncomingMessage
+  readonly events: Event[] = []
+  readonly comments: string[] = []
+  lastId = ''
+  ended = false
+  #rest = ''
+  #wake = (): void => {}
+
+  constructor(response: IncomingMessage) {
+    this.response = response
+    response.setEncoding('utf8')
+    response.on('data', (chunk: string) => this.#take(chunk))
+    response.on('error', () => {})
+    response.on('close', () => {
+      this.ended = true
+      this.#wake()
+    })
+  }
+
+  get seqs(): number[] {
+    return this.events.map(({ id }) => Number(id))
+  }
+
+  get entries(): Entry[] {
+    return this.events.map(({ data }) => JSON.parse(data!))
+  }
+
+  async until(done: () => boolean): Promise<void> {
+    while (!done()) {
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  close(): void {
+    this.response.destroy()
+  }
+
+  #take(chunk: string): void {
+    const frames = (this.#rest + chunk).split('\n\n')
+    this.#rest = frames.pop()!
+    for (const frame of frames) {
+      const event: Record<string, string> = {}
+      for (const line of frame.split('\n')) {
+        if (line.startsWith(':')) this.comments.push(line)
+        else event[line.slice(0, line.indexOf(':'))] = line.slice(line.indexOf(':') + 1).trimStart()
+      }
+      if (event.id !== undefined) this.lastId = event.id
+      if (event.data !== undefined) this.events.push(event)
+    }
+    this.#wake()
+  }
+}
+
+async function portOf({ app }: Doors): Promise<number> {
+  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
+  return (app.server.address() as { port: number }).port
+}
+
+async function read(house: Doors, query = '', headers: Record<string, string> = {}): Promise<Reader> {
+  const port = await portOf(house)
+  const request = get({ host: '127.0.0.1', port, path: `/quipu/events${query}`, headers, agent: false })
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  const reader = new Reader(response)
+  if (response.statusCode === 200) await reader.until(() => reader.lastId !== '')
+  return reader
+}
+
+/** Facts with some weight: what somebody pulled, where. */
+function pull(house: Doors, count: number, weight = 10): void {
+  const nodes = ['n'.repeat(weight)]
+  for (let i = 0; i < count; i += 1) {
+    house.engine.commit('model', 'tiny:latest', { type: 'model.pull', data: { nodes } })
+  }
+}
+
+const numbers = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i)
+
+t.test('a reader is told each fact as it becomes durable, from now on', async t => {
+  const house = await openDoors(t)
+  pull(house, 3)
+  await house.engine.settled()
+  const reader = await read(house)
+  t.match(reader.response.headers, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+  })
+  t.equal(reader.lastId, '3', 'it may come back to this place before any fact has arrived')
+  house.join('a')
+  await reader.until(() => reader.events.length === 2)
+  t.match(reader.events, [
+    { id: '4', event: 'node.registered' },
+    { id: '5', event: 'node.joined' },
+  ])
+  t.same(reader.entries, house.journal.recent(3))
+})
+
+t.test('what the disk has not taken is not told', async t => {
+  let release = (): void => {}
+  const stuck = new Promise<void>(resolve => {
+    release = resolve
+  })
+  const house = await openDoors(t, { fault: () => stuck })
+  const reader = await read(house)
+  pull(house, 1)
+  for (let i = 0; i < 5; i += 1) await house.clock.advance(10)
+  t.equal(reader.events.length, 0)
+  release()
+  await reader.until(() => reader.events.length === 1)
+  t.same(reader.seqs, [1])
+})
+
+t.test('a reader that comes back with Last-Event-ID misses nothing and hears nothing twice', async t => {
+  const house = await openDoors(t)
+  // More than is held in memory, so that it is read from the disk first and from memory then.
+  for (let i = 0; i < 6; i += 1) {
+    pull(house, 1_000)
+    await house.engine.settled()
+  }
+  const seen: number[] = []
+  let mark = '0'
+  for (const enough of [1, 700, 2_300, 6_001, 6_002]) {
+    const reader = await read(house, '?after=5999', { 'last-event-id': mark })
+    pull(house, 1)
+    await reader.until(() => seen.length + reader.events.length >= enough)
+    reader.close()
+    seen.push(...reader.seqs)
+    mark = reader.lastId
+  }
+  await house.engine.settled()
+  const last = await read(house, '', { 'last-event-id': mark })
+  await last.until(() => last.lastId === '6005')
+  seen.push(...last.seqs)
+  t.same(seen, numbers(1, 6_005))
+})
+
+t.test('facts that arrive while an older page is read are neither lost nor doubled', async t => {
+  const house = await openDoors(t)
+  for (let i = 0; i < 5; i += 1) {
+    pull(house, 1_000)
+    await house.engine.settled()
+  }
+  await portOf(house)
+  const readers = await Promise.all(Array.from({ length: 8 }, () => read(house, '?after=0')))
+  for (let i = 0; i < 40; i += 1) {
+    pull(house, 25)
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  for (const reader of readers) {
+    await reader.until(() => reader.events.length >= 6_000)
+    t.same(reader.seqs, numbers(1, 6_000))
+  }
+})
+
+t.test('a reader may want only some facts, and its mark moves on past the others', async t => {
+  const house = await openDoors(t)
+  house.join('a')
+  house.put('tiny:latest', 'a')
+  house.admit('r1')
+  house.assign('r1', 'a')
+  house.join('b')
+  await house.engine.settled()
+  const types = async (query: string): Promise<unknown[]> => {
+    const reader = await read(house, `?after=0&${query}`)
+    await house.clock.advance(15_000)
+    await reader.until(() => reader.lastId === String(house.journal.durable))
+    reader.close()
+    return reader.entries.map(({ type, id }) => `${type} ${id}`)
+  }
+  t.same(await types('kind=node'), [
+    'node.registered a',
+    'node.joined a',
+    'node.registered b',
+    'node.joined b',
+  ])
+  t.same(await types('type=node.joined'), ['node.joined a', 'node.joined b'])
+  t.same(await types('type=request.,replica.loaded'), [
+    'replica.loaded tiny:latest@a',
+    'request.admitted r1',
+    'request.assigned r1',
+  ])
+  t.same(await types('id=b,r1&kind=node,request&type=request.assigned,node.'), [
+    'request.assigned r1',
+    'node.registered b',
+    'node.joined b',
+  ])
+  t.same(await types('type=node'), [], 'without the dot it is a whole name')
+})
+
+t.test('a silent stream gives a sign of life every 15 s', async t => {
+  const house = await openDoors(t)
+  const reader = await read(house)
+  await house.clock.advance(14_999)
+  t.same(reader.comments, [])
+  await house.clock.advance(1)
+  await house.clock.advance(15_000)
+  await reader.until(() => reader.comments.length === 2)
+  t.same(reader.comments, [': still here', ': still here'])
+  t.same(reader.events, [])
+})
+
+/** Asks, and then takes nothing. */
+async function sleeper(house: Doors, path: string, t: Test): Promise<Socket> {
+  const socket = connect(await portOf(house), '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+  await once(socket, 'connect')
+  return socket
+}
+
+/** The server's side of the only connection there is. */
+async function otherEnd({ app }: Doors): Promise<Socket> {
+  const [socket] = (await once(app.server, 'connection')) as [Socket]
+  return socket
+}
+
+t.test('a reader that takes nothing is cut, and costs one piece of memory until then', async t => {
+  const house = await openDoors(t)
+  await portOf(house)
+  const meeting = otherEnd(house)
+  const socket = await sleeper(house, '/quipu/events?after=0', t)
+  const end = await meeting
+  const ended = once(end, 'close')
+  // 24 MB of facts: more than the kernel takes for a socket.
+  for (let i = 0; i < 12; i += 1) {
+    pull(house, 200, 10_000)
+    await house.engine.settled()
+  }
+  for (let i = 0; i < 20; i += 1) await house.clock.advance(100)
+  t.ok(end.writableLength > 0, 'something waits for it')
+  t.ok(end.writableLength < 1_048_576, `${end.writableLength} bytes wait in this process`)
+  await house.clock.advance(20_000)
+  t.notOk(end.destroyed, 'not so soon')
+  await house.clock.advance(9_000)
+  await house.clock.advance(1_000)
+  await ended
+  t.ok(end.destroyed)
+  // What the kernel had taken still arrives, and it breaks off in the middle: it was not the end.
+  let text = ''
+  socket.setEncoding('latin1').on('data', chunk => {
+    text += chunk
+  })
+  socket.resume()
+  await once(socket, 'close')
+  t.notOk(text.endsWith('0\r\n\r\n'))
+})
+
+t.test('a reader that wakes up just too late is told why it was cut', async t => {
+  const house = await openDoors(t)
+  await portOf(house)
+  const meeting = otherEnd(house)
+  const socket = await sleeper(house, '/quipu/events?after=0', t)
+  await meeting
+  for (let i = 0; i < 12; i += 1) {
+    pull(house, 200, 10_000)
+    await house.engine.settled()
+  }
+  for (let i = 0; i < 20; i += 1) await house.clock.advance(1)
+  await house.clock.advance(30_000)
+  let text = ''
+  socket.setEncoding('latin1').on('data', chunk => {
+    text += chunk
+  })
+  socket.resume()
+  while (!text.endsWith('0\r\n\r\n')) await once(socket, 'data')
+  t.match(
+    text,
+    /event: cut\ndata: \{"error":"nothing was taken for 30 s; come back with Last-Event-ID","code":"events.slow"\}/,
+  )
+})
+
+t.test('a reader that is slow but takes something now and then is not cut', async t => {
+  const house = await openDoors(t)
+  await portOf(house)
+  const meeting = otherEnd(house)
+  const socket = await sleeper(house, '/quipu/events?after=0', t)
+  const end = await meeting
+  for (let i = 0; i < 12; i += 1) {
+    pull(house, 200, 10_000)
+    await house.engine.settled()
+  }
+  const chunks: string[] = []
+  socket.setEncoding('latin1').on('data', chunk => chunks.push(String(chunk)))
+  // A piece every 25 s; bytesWritten counts a piece when it is handed over, which is when the last one has gone.
+  for (let i = 0; i < 5; i += 1) {
+    const before = end.bytesWritten
+    await house.clock.advance(25_000)
+    while (end.bytesWritten === before) {
+      socket.resume()
+      await once(socket, 'data')
+      socket.pause()
+      await house.clock.advance(0)
+    }
+  }
+  t.notOk(end.destroyed)
+  socket.resume()
+  while (!chunks.slice(-2).join('').includes('\nid: 2400\n')) await once(socket, 'data')
+  const ids = [...chunks.join('').matchAll(/\nid: (\d+)\nevent/g)].map(([, id]) => Number(id))
+  t.same(ids, numbers(1, 2_400))
+})
+
+t.test('readers are at most 64, and one that leaves makes room', async t => {
+  const house = await openDoors(t)
+  await portOf(house)
+  const readers = await Promise.all(Array.from({ length: 64 }, () => read(house)))
+  const late = await read(house)
+  t.equal(late.response.statusCode, 503)
+  t.equal((await house.get('/quipu/journal')).json().code, 'events.full')
+  readers[0]!.close()
+  for (;;) {
+    const next = await read(house)
+    if (next.response.statusCode === 200) break
+  }
+  t.pass('there was room again')
+})
+
+t.test('streams end when the house closes', async t => {
+  const house = await openDoors(t)
+  const reader = await read(house)
+  const closing = house.app.close()
+  await reader.until(() => reader.ended)
+  await closing
+  t.pass('and the house is not held up')
+})
+
+t.test('a mark from another journal, or none at all, is refused', async t => {
+  const house = await openDoors(t)
+  pull(house, 2)
+  await house.engine.settled()
+  for (const [query, id, said] of [
+    ['', '3', /the journal ends at 2, so 3 is a mark from another one/],
+    ['?after=3', '', /the journal ends at 2/],
+    ['', 'abc', /Last-Event-ID must be the seq of a fact/],
+    ['?after=x', '', /after must be integer/],
+    ['?kind=nodes', '', /kind must match pattern/],
+    ['?typ=node.', '', /unknown property "typ"; known are after, kind, type, id/],
+  ] as const) {
+    const answer = await house.get(`/quipu/events${query}`, id === '' ? {} : { 'last-event-id': id })
+    t.same([answer.statusCode, answer.json().code], [400, 'request.invalid'], query + id)
+    t.match(answer.json().error, said)
+  }
+})
+
+t.test('the journal is read in pages, one fact a line', async t => {
+  const house = await openDoors(t)
+  for (let i = 0; i < 3; i += 1) {
+    pull(house, 1_000)
+    await house.engine.settled()
+  }
+  const page = async (query: string): Promise<number[]> => {
+    const answer = await house.get(`/quipu/journal${query}`)
+    t.equal(answer.statusCode, 200)
+    t.equal(answer.headers['content-type'], 'application/x-ndjson')
+    t.equal(answer.headers['x-quipu-durable'], '3000')
+    t.equal(answer.payload === '' || answer.payload.endsWith('\n'), true)
+    return answer.payload
+      .split('\n')
+      .filter(Boolean)
+      .map(line => JSON.parse(line).seq)
+  }
+  t.same(await page(''), numbers(1, 1_000))
+  t.same(await page('?after=1500&limit=2'), [1_501, 1_502])
+  t.same(await page('?after=0&limit=10000'), numbers(1, 3_000))
+  t.same(await page('?after=2999&limit=10'), [3_000])
+  t.same(await page('?after=3000'), [])
+  t.same(await page('?after=9999'), [])
+})
+
+t.test('a journal that cannot be read is an error, not an empty page', async t => {
+  const records: string[] = []
+  const house = await openDoors(t, { records })
+  pull(house, 3)
+  await house.engine.settled()
+  records[1] = records[1]!.replace('model.pulled', 'model.pushed')
+  const answer = await house.get('/quipu/journal')
+  t.same([answer.statusCode, answer.json().code], [500, 'journal.broken'])
+})
+
+t.test('a stream that comes to a damaged fact says so instead of skipping it', async t => {
+  const records: string[] = []
+  const before = await openDoors(t, { records })
+  pull(before, 3)
+  await before.engine.settled()
+  const house = await openDoors(t, { records })
+  records[1] = records[1]!.replace('model.pulled', 'model.pushed')
+  const reader = await read(house, '?after=0')
+  await reader.until(() => reader.ended)
+  t.match(reader.events, [{ event: 'cut', data: /"code":"journal.broken"/ }])
+  t.equal(reader.lastId, '0')
+})
+
+t.test('a page whose reader takes nothing is given up', async t => {
+  const house = await openDoors(t)
+  for (let i = 0; i < 12; i += 1) {
+    pull(house, 200, 10_000)
+    await house.engine.settled()
+  }
+  await portOf(house)
+  const meeting = otherEnd(house)
+  await sleeper(house, '/quipu/journal?limit=10000', t)
+  const end = await meeting
+  const ended = once(end, 'close')
+  for (let i = 0; i < 20; i += 1) await house.clock.advance(1)
+  t.ok(end.writableLength < 1_048_576)
+  await house.clock.advance(30_000)
+  await ended
+  t.ok(end.destroyed)
+})
+
+t.test('a stream survives a disk that fails for a while', async t => {
+  let full = false
+  const house = await openDoors(t, {
+    fault: () => {
+      if (full) throw new Failure('journal.unwritable', 'ENOSPC')
+    },
+  })
+  const reader = await read(house)
+  pull(house, 1)
+  await reader.until(() => reader.events.length === 1)
+  full = true
+  pull(house, 2)
+  await house.clock.advance(1)
+  t.same(reader.seqs, [1])
+  full = false
+  await house.clock.advance(2_000)
+  await reader.until(() => reader.events.length === 3)
+  t.same(reader.seqs, [1, 2, 3])
+})

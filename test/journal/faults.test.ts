@@ -1,0 +1,326 @@
+/** What disks and machines do: flipped bits, kill -9, a full disk, a disk that fails to sync. */
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, open, readdir, rm, rmdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { systemClock, virtualClock } from '../../src/clock.ts'
+import type { Journal } from '../../src/journal/journal.ts'
+import { openLevelJournal } from '../../src/journal/level.ts'
+import { all, chance, fact, failure, texts, until, write } from './facts.ts'
+
+const clock = systemClock
+const WRITER = join(import.meta.dirname, 'writer.ts')
+const FLIPPER = join(import.meta.dirname, 'flipper.ts')
+
+t.test('a flipped bit, anywhere in any file, is never a silent success', async t => {
+  const dir = join(t.testdir(), 'house')
+  let journal = await openLevelJournal({ dir, clock, create: true })
+  write(journal, 400)
+  await journal.close()
+  // Opening made a table of those; these lie in LevelDB's log.
+  journal = await openLevelJournal({ dir, clock })
+  write(journal, 200)
+  await journal.flushed()
+  const truth = createHash('sha256')
+    .update(JSON.stringify(await all(journal)))
+    .digest('hex')
+  await journal.close()
+  const kinds = new Set((await readdir(join(dir, 'journal'))).map(name => name.replace(/^.*[.]|-.*/g, '')))
+  t.ok(
+    ['ldb', 'log', 'MANIFEST', 'CURRENT', 'LOG'].every(kind => kinds.has(kind)),
+    [...kinds].join(' '),
+  )
+
+  const { seed } = chance()
+  t.comment(`SEED=${seed}`)
+  const trials = Number(process.env['FLIPS'] ?? 160)
+  const tally: Record<string, number> = {}
+  for (let from = 0; from < trials; ) {
+    const child = spawn(process.execPath, [FLIPPER, dir, `${seed}`, `${from}`, `${trials}`, truth])
+    let out = ''
+    let err = ''
+    child.stdout.on('data', chunk => (out += chunk))
+    child.stderr.on('data', chunk => (err += chunk))
+    const [code, signal] = await once(child, 'close')
+    if (code !== 0 && signal !== 'SIGABRT' && signal !== 'SIGSEGV') t.fail(err)
+    for (const line of out.split('\n').filter(Boolean)) {
+      const [trial, file = '', at, bit, result = `${signal}`] = line.trim().split(' ')
+      const what = `${file.replace(/\d+/, 'N')}: ${result}`
+      tally[what] = (tally[what] ?? 0) + 1
+      if (result === 'other') t.fail(`${file}, byte ${at}, bit ${bit}`)
+      from = Number(trial) + 1
+    }
+  }
+  t.comment(tally)
+  t.equal(
+    Object.values(tally).reduce((sum, count) => sum + count, 0),
+    trials,
+  )
+})
+
+/** A process that journals (writer.ts), and what it has said so far. */
+function writer(t: Test, dir: string, args: readonly unknown[], wrapper: readonly string[] = []) {
+  const command = [...wrapper, process.execPath, WRITER, dir, ...args.map(String)] as [string, ...string[]]
+  // One thread, so that strace's count of a call is the count.
+  const child = spawn(command[0], command.slice(1), { env: { ...process.env, UV_THREADPOOL_SIZE: '1' } })
+  t.teardown(() => child.kill('SIGKILL'))
+  const said: string[] = []
+  let rest = ''
+  child.stdout.on('data', chunk => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop()!
+    said.push(...lines)
+  })
+  let err = ''
+  child.stderr.on('data', chunk => {
+    err += chunk
+  })
+  return {
+    child,
+    said,
+    ended: once(child, 'close'),
+    /** The last fact it was told is on the disk. */
+    acknowledged: () => said.reduce((last, line) => Math.max(last, Number(line) || 0), 0),
+    err: () => err,
+  }
+}
+
+/** All that writer.ts wrote: whole decisions of two facts, in an unbroken chain. */
+async function whole(t: Test, dir: string): Promise<number> {
+  const journal = await openLevelJournal({ dir, clock })
+  const entries = await all(journal)
+  await journal.close()
+  if (entries.some(({ seq }, index) => seq !== index + 1)) t.fail('there is a gap')
+  for (let index = 0; index < entries.length; index += 2) {
+    const [first, second] = [entries[index]!, entries[index + 1]]
+    if (second?.id !== first.id) t.fail(`half a decision at ${first.seq}`)
+  }
+  return entries.length
+}
+
+t.test('kill -9 under load loses nothing that was acknowledged', async t => {
+  const dir = join(t.testdir(), 'house')
+  const { seed, below } = chance()
+  t.comment(`SEED=${seed}`)
+  let before = 0
+  for (let round = 0; round < Number(process.env['KILLS'] ?? 6); round += 1) {
+    const { child, said, ended, acknowledged, err } = writer(t, dir, [16])
+    await until(() => said.length > 20 || child.exitCode !== null, 'it writes')
+    if (child.exitCode !== null) t.fail(err())
+    t.equal(said[0], `open ${before}`)
+    await new Promise(resolve => setTimeout(resolve, below(150)))
+    child.kill('SIGKILL')
+    await ended
+    const last = acknowledged()
+    const start = performance.now()
+    before = await whole(t, dir)
+    t.ok(
+      last > 0 && before >= last,
+      `${before} facts of ${last} acknowledged, in ${Math.round(performance.now() - start)} ms`,
+    )
+  }
+})
+
+/** A disk of its own, small enough to fill: as root, on Linux. */
+async function smallDisk(t: Test, mebibytes: number): Promise<string | undefined> {
+  const dir = await mkdtemp(join(tmpdir(), 'quipu-disk-'))
+  const mounted =
+    spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'quipu-test', dir]).status === 0
+  t.teardown(async () => {
+    if (mounted) spawnSync('umount', ['-l', dir])
+    await rmdir(dir)
+  })
+  if (!mounted) return undefined
+  return dir
+}
+
+const NO_DISK = 'a small disk cannot be mounted here: run as root, on Linux'
+
+/** Writes a file until the disk is full. Resolves to how to remove it. */
+async function fill(disk: string): Promise<() => Promise<void>> {
+  const path = join(disk, 'ballast')
+  const file = await open(path, 'w')
+  for (const bytes of [1_048_576, 65_536, 4_096, 1]) {
+    const chunk = Buffer.alloc(bytes, 1)
+    try {
+      for (;;) if ((await file.write(chunk)).bytesWritten < bytes) break
+    } catch {}
+  }
+  await file.close()
+  return () => rm(path)
+}
+
+/** Stages and waits until the disk says no. Resolves to the last fact it said yes to. */
+async function writeUntilFull(t: Test, journal: Journal): Promise<number> {
+  let acknowledged = 0
+  const error = await failure(async () => {
+    for (let turn = 0; turn < 10_000; turn += 1) {
+      const [entry] = journal.stage('node', 'shed', [fact({ turn, filler: 'x'.repeat(2_000) })])
+      await journal.flushed()
+      acknowledged = entry!.seq
+    }
+  })
+  t.equal(error.code, 'journal.unwritable')
+  t.equal(journal.writable, false)
+  return acknowledged
+}
+
+t.test('a full disk', async t => {
+  t.test('nothing acknowledged is lost, reads go on, and it writes again when there is room', async t => {
+    const disk = await smallDisk(t, 32)
+    if (disk === undefined) return t.pass(`SKIPPED: ${NO_DISK}`)
+    const dir = join(disk, 'house')
+    // Virtual time: the room left is looked at before the first write and then never, so LevelDB meets the end itself.
+    const clock = virtualClock()
+    const journal = await openLevelJournal({ dir, clock, create: true, reserveBytes: 8 * 1_048_576 })
+    t.teardown(() => journal.close().catch(() => {}))
+    write(journal, 1)
+    await journal.flushed()
+    const drop = await fill(disk)
+    const acknowledged = await writeUntilFull(t, journal)
+    t.match((await failure(() => journal.flushed())).message, 'No space left on device')
+    t.equal((await all(journal)).length, acknowledged)
+    t.equal(journal.durable, acknowledged)
+
+    for (let turn = 0; turn < 100; turn += 1) journal.stage('node', 'shed', [fact({ turn })])
+    for (let round = 0; round < 3; round += 1) {
+      await clock.advance(16_000)
+      await new Promise(resolve => setTimeout(resolve, 50))
+      t.equal(journal.writable, false)
+      t.equal((await all(journal)).length, acknowledged, 'and reads go on, however long it lasts')
+    }
+    t.match(
+      (await failure(() => journal.flushed())).message,
+      /0 MiB are left on the disk of .*, and 8 MiB must be/,
+    )
+    t.equal(journal.head.seq, acknowledged + 101)
+
+    await drop()
+    let reads = 0
+    const reading = (async () => {
+      while (journal.durable < journal.head.seq || reads === 0) {
+        const { length } = await all(journal)
+        if (length < acknowledged) t.fail(`${length} facts read of ${acknowledged}`)
+        reads += 1
+      }
+    })()
+    await clock.advance(16_000)
+    await until(() => journal.writable && journal.durable === journal.head.seq, 'it writes again')
+    await reading
+    t.ok(reads > 0, 'it was read while the handle was replaced')
+    write(journal, 1_000)
+    await journal.flushed()
+    const truth = await texts(journal)
+    t.equal(truth.length, acknowledged + 1_101)
+    await journal.close()
+    const again = await openLevelJournal({ dir, clock })
+    t.strictSame(await texts(again), truth)
+    await again.close()
+  })
+
+  t.test('what must stay free is kept free, so that LevelDB never meets the end', async t => {
+    const disk = await smallDisk(t, 32)
+    if (disk === undefined) return t.pass(`SKIPPED: ${NO_DISK}`)
+    const dir = join(disk, 'house')
+    const clock = virtualClock()
+    const journal = await openLevelJournal({ dir, clock, create: true, reserveBytes: 8 * 1_048_576 })
+    t.teardown(() => journal.close().catch(() => {}))
+    write(journal, 10)
+    await journal.flushed()
+    const drop = await fill(disk)
+    await clock.advance(1_000)
+    write(journal, 10)
+    const error = await failure(() => journal.flushed())
+    t.equal(error.code, 'journal.unwritable')
+    t.match(error.message, /0 MiB are left on the disk/)
+    t.equal((await all(journal)).length, 10)
+    await drop()
+    await clock.advance(1_000)
+    await until(() => journal.durable === 20, 'it writes again')
+    await journal.close()
+  })
+
+  t.test('where nothing was kept free reads go on too, but it cannot be opened, and says so', async t => {
+    const disk = await smallDisk(t, 32)
+    if (disk === undefined) return t.pass(`SKIPPED: ${NO_DISK}`)
+    const dir = join(disk, 'house')
+    const clock = virtualClock()
+    const journal = await openLevelJournal({ dir, clock, create: true, reserveBytes: 0 })
+    t.teardown(() => journal.close().catch(() => {}))
+    write(journal, 1)
+    await journal.flushed()
+    const drop = await fill(disk)
+    const acknowledged = await writeUntilFull(t, journal)
+    await clock.advance(60_000)
+    await new Promise(resolve => setTimeout(resolve, 50))
+    t.equal(journal.writable, false)
+    t.equal((await all(journal)).length, acknowledged)
+    t.equal((await failure(() => journal.close())).code, 'journal.unwritable')
+    const error = await failure(() => openLevelJournal({ dir, clock }))
+    t.match(error, { code: 'journal.unwritable', retryable: true })
+    t.match(error.message, /no space left/i)
+    await drop()
+    const again = await openLevelJournal({ dir, clock })
+    const { length } = await all(again)
+    t.ok(length === acknowledged || length === acknowledged + 1)
+    await again.close()
+  })
+})
+
+const traced = spawnSync('strace', ['-f', 'true']).status === 0
+const NO_STRACE = 'calls cannot be made to fail here: install strace'
+
+t.test('a disk that fails to sync once: told at once, and every fact is there once', async t => {
+  if (!traced) return t.pass(`SKIPPED: ${NO_STRACE}`)
+  const dir = join(t.testdir(), 'house')
+  const fails = [
+    'strace',
+    '-f',
+    '-qq',
+    '-o',
+    '/dev/null',
+    '-e',
+    'trace=fdatasync',
+    '-e',
+    'inject=fdatasync:error=EIO:when=12',
+  ]
+  const { said, ended, err } = writer(t, dir, [1, 20], fails)
+  const [code] = await ended
+  t.equal(code, 0, err())
+  t.equal(said.filter(line => line === 'unwritable').length, 1, said.join(' '))
+  t.equal(said.at(-1), 'closed')
+  t.same(
+    said.filter(line => /^\d+$/.test(line)).map(Number),
+    Array.from({ length: 20 }, (_, index) => 2 * (index + 1)),
+  )
+  t.equal(await whole(t, dir), 40)
+})
+
+t.test('nobody is told before the disk has synced', async t => {
+  if (!traced) return t.pass(`SKIPPED: ${NO_STRACE}`)
+  const dir = join(t.testdir(), 'house')
+  const slow = [
+    'strace',
+    '-f',
+    '-qq',
+    '-o',
+    '/dev/null',
+    '-e',
+    'trace=fdatasync',
+    '-e',
+    'inject=fdatasync:delay_exit=100000',
+  ]
+  const { child, ended, said, err } = writer(t, dir, [1, 5], slow)
+  const times: number[] = []
+  child.stdout.on('data', () => times.push(performance.now()))
+  const [code] = await ended
+  t.equal(code, 0, err())
+  t.equal(said.at(-1), 'closed')
+  t.ok(
+    times[5]! - times[0]! >= 500,
+    `five facts took ${Math.round(times[5]! - times[0]!)} ms at 100 ms a sync`,
+  )
+})
