@@ -22,13 +22,27 @@ export interface Clock {
   after(ms: number, run: () => void): Timer
 }
 
+/** Ten bytes at a time out of a pool: asking the kernel for each id costs 15 µs. */
+const POOL_BYTES = 4_000
+let pool = randomBytes(POOL_BYTES)
+let drawn = 0
+
+function chance(): Uint8Array {
+  if (drawn === POOL_BYTES) {
+    pool = randomBytes(POOL_BYTES)
+    drawn = 0
+  }
+  drawn += 10
+  return pool.subarray(drawn - 10, drawn)
+}
+
 /** The longest wait a Node timer can hold, in ms (2^31 - 1). A longer one is armed again when it comes round. */
 const LONGEST_TIMER_MS = 2_147_483_647
 
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  id: () => ulid(Date.now(), randomBytes(10)),
+  id: () => ulid(Date.now(), chance()),
   random: () => Math.random(),
   after(ms, run) {
     let handle: NodeJS.Timeout

@@ -10,11 +10,13 @@ import { houseOptions } from './settings.ts'
 import { interruption } from './signals.ts'
 import { frames } from './sse.ts'
 import { fitted, remark, say } from './terminal.ts'
-import { textOf, type Verb, wholeOf } from './verb.ts'
+import { textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
 
 /** The house gives a sign of life every 15 s. */
 const SILENCE_MAX_MS = 40_000
 const AGAIN_MS = 1_000
+
+const KINDS = Object.keys(entities)
 
 export const events: Verb = {
   usage: ['events'],
@@ -25,7 +27,7 @@ export const events: Verb = {
     kind: {
       value: 'KIND',
       fallback: 'all',
-      sentence: `only facts about ${Object.keys(entities).join(', ')}; several with commas`,
+      sentence: `only facts about ${KINDS.join(', ')}; several with commas`,
     },
     type: {
       value: 'TYPE',
@@ -52,7 +54,8 @@ export const events: Verb = {
   ],
   async run(given) {
     const client = clientOf(given)
-    const [kind, type, id] = ['kind', 'type', 'id'].map(name => textOf(given, name))
+    const kind = wordsOf(given, 'kind', KINDS)
+    const [type, id] = ['type', 'id'].map(name => textOf(given, name))
     const print = given.switches.has('json')
       ? (data: string) => say(data)
       : (data: string) => say(fitted(factLine(JSON.parse(data) as Entry)))

@@ -5,11 +5,12 @@ import { countOf, durationOf, timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'
 import { sayTable } from './table.ts'
 import { sayJson, type Tint } from './terminal.ts'
-import { jsonOption, textOf, type Verb, wholeOf } from './verb.ts'
+import { jsonOption, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
 
 export type RequestRow = Told<typeof Request>
 
 const LIMIT = 20
+const STATES = ['queued', 'running', 'answering', 'completed', 'failed', 'expired', 'abandoned', 'open']
 
 export const requests: Verb = {
   usage: ['requests'],
@@ -18,9 +19,7 @@ export const requests: Verb = {
     state: {
       value: 'STATE',
       fallback: 'all',
-      sentence:
-        'only these: queued, running, answering, completed, failed, expired, abandoned, or open for the first three; ' +
-        'several with commas',
+      sentence: `only these: ${STATES.join(', ')} (which is the first three); several with commas`,
     },
     model: { value: 'NAME', fallback: 'all', sentence: 'only this model; several with commas' },
     node: {
@@ -41,7 +40,8 @@ export const requests: Verb = {
     ],
   ],
   async run(given) {
-    const [state, model, node, client] = ['state', 'model', 'node', 'client'].map(name => textOf(given, name))
+    const state = wordsOf(given, 'state', STATES)
+    const [model, node, client] = ['model', 'node', 'client'].map(name => textOf(given, name))
     const query = { state, model, node, client, limit: wholeOf(given, 'limit') ?? LIMIT }
     const rows = await clientOf(given).ask<readonly RequestRow[]>('/quipu/requests', { query })
     if (given.switches.has('json')) return sayJson(rows)

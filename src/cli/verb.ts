@@ -97,6 +97,18 @@ export function wholeOf(given: Given, name: string, max = Number.MAX_SAFE_INTEGE
   return Number(text)
 }
 
+/** Words out of a few known ones, several with commas. */
+export function wordsOf(given: Given, name: string, known: readonly string[]): string | undefined {
+  const text = textOf(given, name)
+  for (const word of text?.split(',') ?? []) {
+    if (known.includes(word)) continue
+    const meant = nearest(word, known)
+    const hint = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`
+    throw misused(`--${name}: there is no ${name} "${word}"; ${hint}`)
+  }
+  return text
+}
+
 export function helpOf(name: string, { usage, about, options, examples }: Verb): string {
   const shown: [string, string][] = Object.entries({ ...options, help: HELP }).map(
     ([flag, { value, sentence, fallback }]) => [

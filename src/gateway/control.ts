@@ -181,17 +181,25 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   hang(app, doors.openapi, () => document)
 
   // These wait for nothing: they must answer most of all when the disk does not.
-  hang(app, doors.healthz, () => ({ status: 'ok' }) as const)
-  hang(app, doors.readyz, ({ reply }) => {
-    const reasons = [
-      ...(engine.writable ? [] : ['the journal cannot be written']),
-      ...(upCount(needs) > 0 ? [] : [fleet.state.size === 0 ? 'no node is registered' : 'no node is up']),
-    ]
-    if (reasons.length === 0) return { status: 'ok' } as const
-    reply.code(503)
-    return { status: 'no', reasons } as const
-  })
+  hang(app, doors.healthz, () => ({ status: 'ok' }) as const, PROBED)
+  hang(
+    app,
+    doors.readyz,
+    ({ reply }) => {
+      const reasons = [
+        ...(engine.writable ? [] : ['the journal cannot be written']),
+        ...(upCount(needs) > 0 ? [] : [fleet.state.size === 0 ? 'no node is registered' : 'no node is up']),
+      ]
+      if (reasons.length === 0) return { status: 'ok' } as const
+      reply.code(503)
+      return { status: 'no', reasons } as const
+    },
+    PROBED,
+  )
 }
+
+/** Load balancers ask with HEAD. */
+const PROBED = { exposeHeadRoute: true }
 
 const LINKS: Readonly<Record<string, string>> = Object.fromEntries(
   (Object.entries(doors) as [string, Door][])

@@ -191,7 +191,7 @@ export function hang<D extends Door>(
   app: FastifyInstance,
   door: D,
   answer: (asked: Asked<D>) => Answer<D> | Promise<Answer<D>>,
-  options: Pick<RouteOptions, 'onRequest'> = {},
+  options: Pick<RouteOptions, 'onRequest' | 'exposeHeadRoute'> = {},
 ): void {
   const { method, path, params, query, body, status = 200 } = door as Door
   app.route({

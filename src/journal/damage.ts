@@ -24,10 +24,17 @@ export function gap(seq: number, { found, end }: { found?: number; end?: number 
   return new Damage('journal.gap', `Fact ${seq} is missing: ${where}${known}. ${REMEDY}`, { seq })
 }
 
-export function broken(seq: number, cause?: unknown): Damage {
+export function broken(seq: number): Damage {
+  return new Damage('journal.broken', `Fact ${seq} is not what was written. ${REMEDY}`, { seq })
+}
+
+/** LevelDB stumbles over its own files somewhere after `seq` - 1; what it could still read of the page is not told. */
+export function illegible(seq: number, cause: unknown): Damage {
   const why = cause instanceof Error ? ` (${cause.message})` : ''
-  const said = `Fact ${seq} is not what was written${why}. ${REMEDY}`
-  return new Damage('journal.broken', said, { seq, cause })
+  return new Damage('journal.broken', `Fact ${seq}, or one soon after it, cannot be read${why}. ${REMEDY}`, {
+    seq,
+    cause,
+  })
 }
 
 export function unreadable(what: string, cause?: unknown): Damage {

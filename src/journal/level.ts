@@ -12,7 +12,7 @@ import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { hashOf, originOf } from './chain.ts'
 import { closedFailure, journalOver } from './commit.ts'
-import { broken, gap, unreadable } from './damage.ts'
+import { gap, illegible, unreadable } from './damage.ts'
 import { identify, init, missing, tablesIn } from './folder.ts'
 import type { Head, Journal } from './journal.ts'
 import { keyOf, seqOf } from './keys.ts'
@@ -44,7 +44,7 @@ const PAGE_BYTES = 1_048_576
 const TAIL_FACTS = 1_000
 
 const TUNING = {
-  // Two of these in memory at worst; read back on a start after a crash: 50,000 facts, 0.2 s.
+  // Two of these in memory at worst; read back at the next start: 50,000 facts, 0.1 s.
   writeBufferSize: 16_777_216,
   // Tables of 2 MB, the default, would be 7,000 files at 100 million facts.
   maxFileSize: 8_388_608,
@@ -89,7 +89,8 @@ function levelStore(
   lock: Lock,
   { dir, clock, sublevel, reserveBytes = RESERVE_BYTES }: LevelOptions,
 ): LevelStore {
-  let current = Promise.resolve(opened)
+  /** The handle; the promise of the next one while the disk is reopened; or that there is none, and why. */
+  let current: Tables | Promise<Tables> = opened
   let lookedAt = Number.NEGATIVE_INFINITY
 
   async function look(): Promise<void> {
@@ -100,7 +101,7 @@ function levelStore(
   }
 
   async function replace(): Promise<Tables> {
-    const old = await current.catch(() => undefined)
+    const old = await Promise.resolve(current).catch(() => undefined)
     await old?.close()
     return openTables(dir, { sublevel })
   }
@@ -133,7 +134,9 @@ function levelStore(
     // The old handle serves reads until a new one has a chance.
     await look()
     await probe(dir)
-    current = ours(replace())
+    const next = ours(replace())
+    current = next
+    current = await next
     return last()
   }
 
@@ -144,19 +147,19 @@ function levelStore(
 
     async page(from, until) {
       for (;;) {
-        const asked = current
-        const { level } = await asked.catch(unopened)
+        // Without an await where there is a handle: the disk fetches the page while the one before it is hashed.
+        const tables = current instanceof Promise ? await current.catch(unopened) : current
         try {
-          return await pageOf(level, from, until)
+          return await pageOf(tables.level, from, until)
         } catch (error) {
           // Otherwise the handle was replaced meanwhile.
-          if (asked === current) throw broken(from, error)
+          if (tables === current) throw illegible(from, error)
         }
       }
     },
 
     async close() {
-      const old = await current.catch(() => undefined)
+      const old = await Promise.resolve(current).catch(() => undefined)
       current = Promise.reject(closedFailure())
       current.catch(() => {})
       await old?.close()
@@ -245,7 +248,7 @@ function unopened(error: unknown): never {
 /** What the folder can meet us with. Where LevelDB cannot make sense of its files, that is damage; the rest may pass. */
 function failureOf(error: unknown, dir: string): unknown {
   if (!(error instanceof Error) || error instanceof Failure) return error
-  const opening = 'code' in error && error.code === 'LEVEL_DATABASE_NOT_OPEN'
+  const opening = 'code' in error && error.code === 'LEVEL_DATABASE_NOT_OPEN' && error.cause instanceof Error
   const cause = (opening ? error.cause : error) as NodeJS.ErrnoException
   const { message, code, errno } = cause
   if (code === 'LEVEL_LOCKED') return locked(dir, undefined, cause)

@@ -498,6 +498,8 @@ t.test('a house is ready when some node may be given work', async t => {
   t.equal(await reasons(), undefined)
   house.engine.commit('node', 'a', { type: 'node.drain', data: {} })
   t.same(await reasons(), ['no node is up'])
+  const head = await house.app.inject({ method: 'HEAD', url: '/readyz' })
+  t.same([head.statusCode, head.payload], [503, ''], 'load balancers ask with HEAD')
 })
 
 t.test('the index says what the house is and where its doors are', async t => {

@@ -6,9 +6,10 @@ import { row } from './doors.ts'
 
 const AT = 1_000_000
 
-/** The facts of one request, each so many milliseconds after its admission. */
+/** So many milliseconds after its admission. */
 type Row = readonly [ms: number, type: RequestFact['type'], data?: object | null]
 
+/** The facts of one request. */
 function facts(...rows: readonly Row[]): Entry[] {
   return rows.map(([ms, type, data = {}], i) => {
     const entry = { seq: i + 1, at: AT + ms, kind: 'request', id: 'r1', type, v: 1, hash: '', data }
@@ -118,7 +119,7 @@ t.test('a retried request that is waiting again does not blame the node it left 
     admitted,
     assigned(100, 'b'),
     [300, 'request.retried', { node: 'b', reason: 'error', status: 500 }],
-  ]
+  ] satisfies Row[]
   t.match(tell(1_300, ...rows), /; there, the node answered 500\. Has waited 1\.1 s\.$/)
   t.match(
     tell(0, ...rows, [400, 'request.failed', { reason: 'journal' }]),

@@ -1,5 +1,4 @@
 /** Facts to write down, and ways to look at what came of them. */
-import type { Clock } from '../../src/clock.ts'
 import { mulberry32 } from '../../src/clock.ts'
 import { Failure } from '../../src/failure.ts'
 import type { Entry, Journal, Range, Staged } from '../../src/journal/journal.ts'
@@ -28,9 +27,9 @@ export async function texts(journal: Journal): Promise<string[]> {
 }
 
 /** Waits, in real time, for what the disk does in its own. */
-export async function until(true_: () => boolean, what: string, limitMs = 10_000): Promise<void> {
+export async function until(holds: () => boolean, what: string, limitMs = 10_000): Promise<void> {
   const end = performance.now() + limitMs
-  while (!true_()) {
+  while (!holds()) {
     if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`)
     await new Promise(resolve => setTimeout(resolve, 2))
   }
@@ -53,5 +52,3 @@ export function chance(): { seed: number; random: () => number; below: (limit: n
   const random = mulberry32(seed)
   return { seed, random, below: limit => Math.floor(random() * limit) }
 }
-
-export type { Clock }

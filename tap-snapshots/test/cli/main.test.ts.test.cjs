@@ -1,0 +1,377 @@
+/* IMPORTANT
+ * This snapshot file is auto-generated, but designed for humans.
+ * It should be checked into source control and tracked carefully.
+ * Re-generate by setting TAP_SNAPSHOT=1 and running tests.
+ * Make sure to inspect the output below.  Do not ignore changes!
+ */
+'use strict'
+exports[`test/cli/main.test.ts > TAP > audit --help says everything audit takes > must match snapshot 1`] = `
+usage: quipu audit [options]
+
+Verifies a journal from its first fact to its last: none missing, none altered, each one acceptable
+where it stands. Changes nothing, and a house may be running on the folder: what it reads is a copy,
+made in TMPDIR. Where anything is wrong it names the first bad fact, and the exit code is 1. Whoever
+can rewrite the whole folder can also rewrite the whole chain: keep the head of an audit somewhere
+else, and give it to the next one with --expect.
+
+  --data DIR              folder of the journal [./data]
+  --expect SEQ:HASH       the head of an earlier audit, which must still be part of the chain
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu audit --data ./data
+      verify every fact
+  quipu audit --json | jq -r .head
+      the head alone, to be kept somewhere else
+
+`
+
+exports[`test/cli/main.test.ts > TAP > config --help says everything config takes > must match snapshot 1`] = `
+usage: quipu config [options]
+
+Prints what \`quipu serve\` would run with, given the same flags and variables. A flag wins over a
+variable, and a variable over the default.
+
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --data DIR              folder of the journal; made when it is not there [./data]
+  --node URL[,name=N][,slots=N][,resident=N][,label.K=V]
+                          an Ollama server to send work to; repeatable [none]
+  --embedded on|off       start three simulated nodes when no node is configured and no Ollama
+                          answers [on]
+  --trust CIDR            who may change models and the house when it listens beyond this machine;
+                          repeatable [none]
+  --allow-host NAME       a further name this house is called by (Host header); repeatable [none]
+  --origin ORIGIN         a further web origin that may call, as OLLAMA_ORIGINS (* stands for any
+                          text); repeatable [none]
+  --cloud on|off          let names like x:cloud through to the nodes, on their owners' accounts
+                          [off]
+  --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off]
+  --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512]
+  --wait-max DURATION     how long a request may wait for a slot before it is refused [10m]
+  --attempts-max N        how often a request is sent to a node in all, while no byte of an answer
+                          has come [3]
+  --load-max DURATION     how long loading a model may take [30m]
+  --probe-every DURATION  how often each node is looked at, give or take a fifth [5s]
+  --lost-after N          looks in a row without an answer until a node counts as lost [3]
+  --suspect-after DURATION
+                          silence of a running request after which its node must prove that it still
+                          answers [30s]
+  --body-max BYTES        largest request body; uploads of blobs have no limit [64M]
+  --connections-max N     connections of clients at once [4096]
+  --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu config
+      every knob, its value, and where that comes from
+  QUIPU_QUEUE_MAX=64 quipu config --json
+      the same for programs
+
+`
+
+exports[`test/cli/main.test.ts > TAP > events --help says everything events takes > must match snapshot 1`] = `
+usage: quipu events [options]
+
+Prints the facts of a running house as they come to be on its disk, one a line: time, seq, fact,
+whose, and what. When the connection breaks it comes back, and goes on where it was.
+
+  --kind KIND             only facts about node, breaker, model, replica, request; several with
+                          commas [all]
+  --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
+                          that begin so; several with commas [all]
+  --id ID                 only about this node, model, model@node or request; several with commas
+                          [all]
+  --after SEQ             begin after this fact; 0 begins with the first [from now on]
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --json                  print each fact as JSON, one a line
+  --help                  print this
+
+examples:
+  quipu events --kind node,breaker
+      what happens to the machines
+  quipu events --after 0 --json | jq -r .type | sort | uniq -c
+      count everything that ever happened
+
+`
+
+exports[`test/cli/main.test.ts > TAP > explain --help says everything explain takes > must match snapshot 1`] = `
+usage: quipu explain ID [options]
+       quipu explain last [options]
+
+Tells the story of one request, however old: in a sentence, then the nodes it was chosen from at
+each attempt, as the house knew them at that moment, then fact by fact. The id is in the
+X-Quipu-Request header of the answer.
+
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu explain last
+      the newest request
+  quipu requests --state failed
+      lists ids to explain
+
+`
+
+exports[`test/cli/main.test.ts > TAP > journal --help says everything journal takes > must match snapshot 1`] = `
+usage: quipu journal [options]
+
+Prints facts from the journal of a running house, oldest first, one a line: the last ones, or those
+after a seq.
+
+  --after SEQ             begin after this fact; 0 begins with the first [the last ones]
+  --limit N|all           how many at most [50]
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --json                  print each fact as JSON, one a line
+  --help                  print this
+
+examples:
+  quipu journal
+      the last 50 facts
+  quipu journal --after 0 --limit all --json > facts.ndjson
+      all of them, for another program
+
+`
+
+exports[`test/cli/main.test.ts > TAP > models --help says everything models takes > must match snapshot 1`] = `
+usage: quipu models [options]
+
+Lists every model of the fleet, and the nodes that have it; a star marks those that have it in
+memory.
+
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu models
+      what can be asked for, and who can answer
+  quipu models --json | jq -r ".[].name"
+      the names alone
+
+`
+
+exports[`test/cli/main.test.ts > TAP > nodes --help says everything nodes takes > must match snapshot 1`] = `
+usage: quipu nodes [ls] [options]
+       quipu nodes add URL [options]
+       quipu nodes drain NAME [options]
+       quipu nodes resume NAME [options]
+       quipu nodes rm NAME [options]
+
+Lists the nodes of a running house and what they are up to, adds one or changes the one of that
+name, lets one finish what it runs and gives it nothing new (drain), gives it work again (resume),
+or forgets it (rm).
+
+  --name NAME             add: what to call it [made from the URL]
+  --slots N               add: requests at once per model (its OLLAMA_NUM_PARALLEL) [1]
+  --resident N            add: models in memory at once (its OLLAMA_MAX_LOADED_MODELS) [3]
+  --label KEY=VALUE       add: what to remember of it; repeatable [none]
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu nodes add http://gpu-a:11434 --slots 4
+      send work there, four requests at a time
+  quipu nodes drain gpu-a
+      before that machine is taken down
+
+`
+
+exports[`test/cli/main.test.ts > TAP > ps --help says everything ps takes > must match snapshot 1`] = `
+usage: quipu ps [options]
+
+Lists the models that are in memory or on their way there, one line for each node that holds one.
+
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+example:
+  quipu ps
+      what is loaded, where, and how busy it is
+
+`
+
+exports[`test/cli/main.test.ts > TAP > queue --help says everything queue takes > must match snapshot 1`] = `
+usage: quipu queue [options]
+
+Shows the requests that wait, in the order they will be seated, and what each one waits for.
+
+  --model NAME            only this model; several with commas [all]
+  --limit N               how many at most [1000]
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+example:
+  quipu queue --model tiny:latest
+      who waits for that model
+
+`
+
+exports[`test/cli/main.test.ts > TAP > requests --help says everything requests takes > must match snapshot 1`] = `
+usage: quipu requests [options]
+
+Lists the requests that are open and the last ones that are over, newest first.
+
+  --state STATE           only these: queued, running, answering, completed, failed, expired,
+                          abandoned, open (which is the first three); several with commas [all]
+  --model NAME            only this model; several with commas [all]
+  --node NAME             only what was sent to this node; several with commas [all]
+  --client ADDR           only from this address; several with commas [all]
+  --limit N               how many at most [20]
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu requests --state open
+      what is under way
+  quipu requests --state failed,expired --limit 100
+      what went wrong lately; \`quipu explain ID\` says why
+
+`
+
+exports[`test/cli/main.test.ts > TAP > serve --help says everything serve takes > must match snapshot 1`] = `
+usage: quipu serve [options]
+
+Runs a house until Ctrl-C: one Ollama endpoint in front of the nodes it is given. Without --node it
+takes those its journal knows, else an Ollama that answers on this machine, else three simulated
+nodes. Every option has a variable, which \`quipu config\` lists.
+
+  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
+                          [127.0.0.1]
+  --port PORT             port to listen on [11435]
+  --data DIR              folder of the journal; made when it is not there [./data]
+  --node URL[,name=N][,slots=N][,resident=N][,label.K=V]
+                          an Ollama server to send work to; repeatable [none]
+  --embedded on|off       start three simulated nodes when no node is configured and no Ollama
+                          answers [on]
+  --trust CIDR            who may change models and the house when it listens beyond this machine;
+                          repeatable [none]
+  --allow-host NAME       a further name this house is called by (Host header); repeatable [none]
+  --origin ORIGIN         a further web origin that may call, as OLLAMA_ORIGINS (* stands for any
+                          text); repeatable [none]
+  --cloud on|off          let names like x:cloud through to the nodes, on their owners' accounts
+                          [off]
+  --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off]
+  --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512]
+  --wait-max DURATION     how long a request may wait for a slot before it is refused [10m]
+  --attempts-max N        how often a request is sent to a node in all, while no byte of an answer
+                          has come [3]
+  --load-max DURATION     how long loading a model may take [30m]
+  --probe-every DURATION  how often each node is looked at, give or take a fifth [5s]
+  --lost-after N          looks in a row without an answer until a node counts as lost [3]
+  --suspect-after DURATION
+                          silence of a running request after which its node must prove that it still
+                          answers [30s]
+  --body-max BYTES        largest request body; uploads of blobs have no limit [64M]
+  --connections-max N     connections of clients at once [4096]
+  --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn]
+  --help                  print this
+
+examples:
+  quipu serve
+      on this machine; with no Ollama in sight, on simulated nodes
+  quipu serve --host 0.0.0.0 --trust 10.0.0.0/8 --node http://gpu-a:11434 --node http://gpu-b:11434,slots=4
+      for a network, in front of two machines
+
+`
+
+exports[`test/cli/main.test.ts > TAP > sim --help says everything sim takes > must match snapshot 1`] = `
+usage: quipu sim [options]
+
+Runs simulated Ollama nodes on this machine until Ctrl-C: Ollama as a client sees it, with models
+that are only names, answers that are made up, and the waits of a real one.
+
+  --nodes N               How many nodes. [3]
+  --port PORT             Port of the first one; the others follow. 0 takes free ones. [21434]
+  --host ADDR             Address to listen on; Host headers are checked on a loopback one.
+                          [127.0.0.1]
+  --models NAMES          Models present, by name: embed, think, tools, vision, audio, insert in a
+                          name say what it can. [tiny:latest,embed:latest]
+  --slots N               Requests a model answers at once (OLLAMA_NUM_PARALLEL). [1]
+  --resident N            Models in memory at once (OLLAMA_MAX_LOADED_MODELS). [1]
+  --max-queue N           Requests that may wait for a load (OLLAMA_MAX_QUEUE). [512]
+  --load-ms N             How long a model takes to load. [300]
+  --prefill-tps N         Prompt tokens a second. [2000]
+  --decode-tps N          Answer tokens a second, in each slot. [60]
+  --pull-bytes-per-sec N  Bytes a second of a pull or push. [1000000000]
+  --keep-alive-ms N       How long an idle model stays (OLLAMA_KEEP_ALIVE). [300000]
+  --num-ctx N             Context of a request that asks for none (OLLAMA_CONTEXT_LENGTH). [4096]
+  --words N               Tokens of an answer that nothing cuts short. [32]
+  --seed N                Nodes with equal seeds hold equal models and give equal answers. [1]
+  --speed N               Divides every delay, keep-alives too; replies report undivided time. [1]
+  --cloud                 Whether cloud models are enabled (nobody is signed in).
+  --version V             The version it claims. [0.33.0]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu sim --nodes 3 --models tiny:latest,embed:latest
+      three nodes with the same two models
+  quipu sim --decode-tps 20 --load-ms 8000
+      slow ones, as if on a CPU
+
+`
+
+exports[`test/cli/main.test.ts > TAP > version --help says everything version takes > must match snapshot 1`] = `
+usage: quipu version [options]
+
+Says which Quipu this is, and which Node it runs on.
+
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+example:
+  quipu version
+      print both
+
+`
+
+exports[`test/cli/main.test.ts > TAP > without a verb it says what there is > must match snapshot 1`] = `
+Quipu VERSION: one Ollama endpoint in front of many Ollama nodes.
+
+usage: quipu VERB [options]
+
+  serve                   run a house
+  sim                     run simulated Ollama nodes
+  nodes                   list, add, drain, resume and remove nodes
+  models                  list the models, and who has them
+  ps                      list the models in memory, and where
+  queue                   show who waits, and for what
+  requests                list the last requests
+  explain                 tell why a request went where it went
+  events                  follow the facts as they happen
+  journal                 page through the facts
+  audit                   verify a journal from its first fact to its last
+  config                  show every setting, and who set it
+  version                 print the version
+
+examples:
+  quipu serve             run a house on this machine; with no Ollama in sight, on simulated nodes
+  quipu VERB --help       every option of a verb, with its default
+
+`

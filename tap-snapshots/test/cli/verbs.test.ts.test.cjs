@@ -1,0 +1,99 @@
+/* IMPORTANT
+ * This snapshot file is auto-generated, but designed for humans.
+ * It should be checked into source control and tracked carefully.
+ * Re-generate by setting TAP_SNAPSHOT=1 and running tests.
+ * Make sure to inspect the output below.  Do not ignore changes!
+ */
+'use strict'
+exports[`test/cli/verbs.test.ts > TAP > explain last takes the newest request, and a waiting one is told of as it stands now > must match snapshot 1`] = `
+Has waited 0.3 s: gpu-a: busy.
+
+request  01M7YZH119Z62FQKEDVFCP11CT
+asked    /api/generate for tiny:latest, by 127.0.0.1, at 2026-01-31 09:05:07.250
+
+Now, while it waits
+    NODE    LOADED   IDLE   STARTS IN   WHY NOT
+    gpu-a   yes         0      450 ms
+
+Fact by fact
+AFTER   SEQ   FACT               DATA
+ 0 ms    25   request.admitted   path=/api/generate model=tiny:latest client=127.0.0.1 priority=5 bodyBytes=52 expiresAt=1769850907250 attemptsMax=3
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > explain prints a table, and with --json what the house said > must match snapshot 1`] = `
+First ran on gpu-b because tiny:latest was loaded there with an idle slot; there, the connection was refused. Then ran on gpu-a because tiny:latest was loaded there with an idle slot; gpu-b was excluded: failed already. Answered 200 after 1.9 s (waited 0.3 s).
+
+request  01M7YZH119Z62FQKEDVFCP11CT
+asked    /api/generate for tiny:latest, by 127.0.0.1, at 2026-01-31 09:05:07.250
+
+Attempt 1: gpu-b, after 1 ms in the queue; retried after 8 ms (refused)
+    NODE    LOADED   IDLE   STARTS IN   WHY NOT
+    gpu-a   yes         0      450 ms
+▶   gpu-b   yes         1        0 ms
+
+Attempt 2: gpu-a, after 302 ms in the queue; completed after 1.6 s (200)
+    NODE    LOADED   IDLE   STARTS IN   WHY NOT
+▶   gpu-a   yes         1        0 ms
+    gpu-b   no          1           ?   failed already
+
+Fact by fact
+ AFTER   SEQ   FACT                DATA
+  0 ms    25   request.admitted    path=/api/generate model=tiny:latest client=127.0.0.1 priority=5 bodyBytes=52 expiresAt=1769850907250 attemptsMax=3
+  1 ms    26   request.assigned    node=gpu-b attempt=1 candidates=2
+  9 ms    27   request.retried     node=gpu-b reason=refused
+311 ms    28   request.assigned    node=gpu-a attempt=2 candidates=2
+858 ms    29   request.begun       node=gpu-a status=200 ttftMs=858
+ 1.9 s    30   request.completed   (forgotten)
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > models prints a table, and with --json what the house said > must match snapshot 1`] = `
+NAME           ID               SIZE   CAN                RUNNING   WAITING   NODES
+embed:latest   2da6a6364bbd   279 MB   embedding                0         3   sim-1
+tiny:latest    99d694e78ee7   4.4 GB   completion,tools         2         0   gpu-a* gpu-b
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > nodes prints a table, and with --json what the house said > must match snapshot 1`] = `
+NAME                URL                      STANDING         VERSION   SLOTS   RUNNING   LOADED   MODELS   BREAKER
+gpu-a               http://10.0.0.5:11434    up               0.33.0        4         2      1/3       12   closed
+gpu-b               http://10.0.0.6:11434    down (refused)   ?             1         0      0/3        0   OPEN
+sim-1 (simulated)   http://127.0.0.1:40001   draining         0.33.0        1         1      0/1        2   half open
+
+gpu-b: connect ECONNREFUSED 10.0.0.6:11434
+
+SIMULATED NODES: their answers are made up.
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > ps prints a table, and with --json what the house said > must match snapshot 1`] = `
+NAME           ID               SIZE   PROCESSOR         CONTEXT   NODE    RUNNING   SINCE
+embed:latest   2da6a6364bbd                                        sim-1         0   loading for 3 h 20 m
+tiny:latest    99d694e78ee7   5.0 GB   40%/60% CPU/GPU      8192   gpu-a         2   3 h 20 m ago
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > queue prints a table, and with --json what the house said > must match snapshot 1`] = `
+#   ID                           MODEL          CLIENT     PRIORITY     WAITED   WHY
+1   01M7YZH119Z62FQKEDVFCP11CT   embed:latest   10.0.0.9          9      1.2 s   sim-1: loading it
+2   01M7YZH119Z62FQKEDVFCP11CV   embed:latest   10.0.0.9          5   1 m 23 s   behind 1 other for embed:latest
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > requests prints a table, and with --json what the house said > must match snapshot 1`] = `
+ID                           CAME                  STATE       MODEL          NODE    TRIES     WAITED    FIRST      TOTAL   TOKENS   END
+01M7YZH119Z62FQKEDVFCP11CW   2026-01-31 09:05:07   queued      embed:latest               0      40 ms               40 ms
+01M7YZH119Z62FQKEDVFCP11CT   2026-01-31 09:05:07   completed   tiny:latest    gpu-a       2     311 ms   858 ms      1.9 s    1,032   200
+01M7YZH119Z62FQKEDVFCP11CX   2026-01-31 09:05:07   failed      tiny:latest    gpu-b       3   1 m 20 s            1 m 30 s            refused
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > where there is nothing, that is said > must match snapshot 1`] = `
+No node is registered. Add one with: quipu nodes add http://HOST:11434
+No node has a model. Pull one, through the house: ollama pull NAME
+No model is in memory. The first request for one loads it.
+Nobody waits.
+No such request. The house remembers the last 2,000; \`quipu explain ID\` finds older ones.
+
+`

@@ -1,0 +1,325 @@
+/** What a house answered, kept; test/cli/shapes.test.ts checks that a house would still say it so. */
+
+const AT = Date.UTC(2026, 0, 31, 9, 5, 7, 250)
+const DIGEST = '99d694e78ee7b0d3b2e1c0a5f4d3c2b1a09f8e7d6c5b4a392817060504030201'
+const ID = '01M7YZH119Z62FQKEDVFCP11CT'
+
+const closed = { state: 'closed', failures: 0, round: 0 }
+
+export const nodes = [
+  {
+    name: 'gpu-a',
+    url: 'http://10.0.0.5:11434',
+    standing: 'up',
+    simulated: false,
+    origin: 'flag',
+    version: '0.33.0',
+    slots: 4,
+    residentMax: 3,
+    labels: { room: 'attic' },
+    breaker: closed,
+    running: 2,
+    models: { present: 12, loading: 0, resident: 1 },
+    resident: ['tiny:latest'],
+    since: AT,
+    seenAt: AT,
+    answerMs: 3,
+    misses: 0,
+  },
+  {
+    name: 'gpu-b',
+    url: 'http://10.0.0.6:11434',
+    standing: 'down',
+    simulated: false,
+    origin: 'api',
+    version: '',
+    slots: 1,
+    residentMax: 3,
+    labels: {},
+    breaker: { state: 'open', failures: 3, round: 1, until: AT, reason: 'refused' },
+    running: 0,
+    models: { present: 0, loading: 0, resident: 0 },
+    resident: [],
+    since: AT,
+    misses: 4,
+    error: 'connect ECONNREFUSED 10.0.0.6:11434',
+    loss: { reason: 'refused' },
+  },
+  {
+    name: 'sim-1',
+    url: 'http://127.0.0.1:40001',
+    standing: 'draining',
+    simulated: true,
+    origin: 'embedded',
+    version: '0.33.0',
+    slots: 1,
+    residentMax: 1,
+    labels: { simulated: 'true' },
+    breaker: { state: 'halfOpen', failures: 0, round: 2, reason: 'error' },
+    running: 1,
+    models: { present: 2, loading: 1, resident: 0 },
+    resident: [],
+    since: AT,
+    seenAt: AT,
+    answerMs: 1,
+    misses: 0,
+  },
+]
+
+export const nodeInFull = { ...nodes[0]!, replicas: [] }
+export const nodeThatIsSilent = { ...nodes[1]!, standing: 'joining', replicas: [] }
+
+const HOURS_AGO = Date.now() - 12_030_000
+
+export const models = [
+  {
+    name: 'embed:latest',
+    digest: `2da6a6364bbd${DIGEST.slice(12)}`,
+    sizeBytes: 279_430_939,
+    family: 'bert',
+    parameterSize: '137M',
+    quantization: 'F16',
+    capabilities: ['embedding'],
+    present: 1,
+    loading: 1,
+    resident: 0,
+    running: 0,
+    waiting: 3,
+    nodes: [
+      {
+        node: 'sim-1',
+        state: 'loading',
+        since: HOURS_AGO,
+        digest: `2da6a6364bbd${DIGEST.slice(12)}`,
+        sizeBytes: 279_430_939,
+        loadFailures: 0,
+        running: 0,
+      },
+    ],
+  },
+  {
+    name: 'tiny:latest',
+    digest: DIGEST,
+    sizeBytes: 4_406_642_652,
+    family: 'qwen2',
+    parameterSize: '7.2B',
+    quantization: 'Q4_K_M',
+    capabilities: ['completion', 'tools'],
+    present: 2,
+    loading: 0,
+    resident: 1,
+    running: 2,
+    waiting: 0,
+    nodes: [
+      {
+        node: 'gpu-a',
+        state: 'resident',
+        since: HOURS_AGO,
+        digest: DIGEST,
+        sizeBytes: 4_406_642_652,
+        memoryBytes: 5_000_000_000,
+        vramBytes: 3_000_000_000,
+        contextLength: 8192,
+        loadMs: 2100,
+        runMs: 900,
+        loadFailures: 0,
+        running: 2,
+      },
+      {
+        node: 'gpu-b',
+        state: 'present',
+        since: HOURS_AGO,
+        digest: DIGEST,
+        sizeBytes: 4_406_642_652,
+        loadFailures: 0,
+        running: 0,
+      },
+    ],
+  },
+]
+
+export const queue = [
+  {
+    position: 1,
+    id: ID,
+    model: 'embed:latest',
+    path: '/api/embed',
+    client: '10.0.0.9',
+    priority: 9,
+    admittedAt: AT,
+    waitedMs: 1234,
+    expiresAt: AT + 600_000,
+    tried: [],
+    why: 'sim-1: loading it',
+  },
+  {
+    position: 2,
+    id: ID.replace(/T$/, 'V'),
+    model: 'embed:latest',
+    path: '/api/embed',
+    client: '10.0.0.9',
+    priority: 5,
+    admittedAt: AT,
+    waitedMs: 83_000,
+    expiresAt: AT + 600_000,
+    tried: ['gpu-b'],
+    why: 'behind 1 other for embed:latest',
+  },
+]
+
+const completed = {
+  id: ID,
+  state: 'completed',
+  path: '/api/generate',
+  model: 'tiny:latest',
+  client: '127.0.0.1',
+  priority: 5,
+  bodyBytes: 52,
+  admittedAt: AT,
+  expiresAt: AT + 600_000,
+  endedAt: AT + 1862,
+  node: 'gpu-a',
+  attempts: 2,
+  waitedMs: 311,
+  ttftMs: 858,
+  runMs: 551,
+  totalMs: 1862,
+  status: 200,
+  bytes: 612,
+  chunks: 1,
+  promptTokens: 8,
+  outputTokens: 1032,
+  doneReason: 'stop',
+}
+
+export const requests = [
+  {
+    id: ID.replace(/T$/, 'W'),
+    state: 'queued',
+    model: 'embed:latest',
+    admittedAt: AT,
+    attempts: 0,
+    waitedMs: 40,
+    totalMs: 40,
+  },
+  completed,
+  {
+    id: ID.replace(/T$/, 'X'),
+    state: 'failed',
+    path: '/api/chat',
+    model: 'tiny:latest',
+    client: '127.0.0.1',
+    admittedAt: AT,
+    endedAt: AT + 90_000,
+    node: 'gpu-b',
+    attempts: 3,
+    waitedMs: 80_000,
+    totalMs: 90_000,
+    reason: 'refused',
+  },
+]
+
+const hash = 'VH4QUCLu2JC1D0ygK8Tx3Y6-lpkoC26hVKtIw94T_wM'
+const entry = (seq: number, after: number, type: string, data: unknown, id = ID, by?: string) => ({
+  seq,
+  at: AT + after,
+  kind: type.split('.')[0]!,
+  id,
+  type,
+  v: 1,
+  ...(by !== undefined && { by }),
+  data,
+  hash,
+})
+
+const gpuA = { node: 'gpu-a', resident: true, idle: 1, estimateMs: 0 }
+
+export const facts = [
+  entry(25, 0, 'request.admitted', {
+    path: '/api/generate',
+    model: 'tiny:latest',
+    client: '127.0.0.1',
+    priority: 5,
+    bodyBytes: 52,
+    expiresAt: AT + 600_000,
+    attemptsMax: 3,
+  }),
+  entry(26, 1, 'request.assigned', { node: 'gpu-b', attempt: 1, candidates: [gpuA, gpuA] }),
+  entry(27, 9, 'request.retried', { node: 'gpu-b', reason: 'refused' }),
+  entry(28, 311, 'request.assigned', { node: 'gpu-a', attempt: 2, candidates: [gpuA, gpuA] }),
+  entry(29, 858, 'request.begun', { node: 'gpu-a', status: 200, ttftMs: 858 }),
+  entry(30, 1862, 'request.completed', null),
+]
+
+export const journal = [
+  entry(
+    23,
+    -90_000,
+    'node.registered',
+    { url: 'http://10.0.0.5:11434', slots: 1, residentMax: 3, labels: { a: 'b c' }, origin: 'flag' },
+    'gpu-a',
+    'start',
+  ),
+  entry(24, -80_000, 'replica.found', { digest: DIGEST, sizeBytes: 1 }, 'tiny:latest@gpu-a'),
+  ...facts,
+]
+
+export const request = { ...completed, facts }
+
+export const why = {
+  id: ID,
+  model: 'tiny:latest',
+  state: 'completed',
+  sentence:
+    'First ran on gpu-b because tiny:latest was loaded there with an idle slot; there, the connection was refused. ' +
+    'Then ran on gpu-a because tiny:latest was loaded there with an idle slot; gpu-b was excluded: failed already. ' +
+    'Answered 200 after 1.9 s (waited 0.3 s).',
+  attempts: [
+    {
+      attempt: 1,
+      node: 'gpu-b',
+      at: AT + 1,
+      waitedMs: 1,
+      because: 'tiny:latest was loaded there with an idle slot',
+      candidates: [
+        { ...gpuA, idle: 0, estimateMs: 450 },
+        { ...gpuA, node: 'gpu-b' },
+      ],
+      outcome: { as: 'retried', at: AT + 9, reason: 'refused', runMs: 8 },
+    },
+    {
+      attempt: 2,
+      node: 'gpu-a',
+      at: AT + 311,
+      waitedMs: 302,
+      because: 'tiny:latest was loaded there with an idle slot',
+      candidates: [
+        gpuA,
+        { node: 'gpu-b', resident: false, idle: 1, estimateMs: null, excluded: 'failed already' },
+      ],
+      outcome: { as: 'completed', at: AT + 1862, status: 200, runMs: 1551 },
+    },
+  ],
+  loads: [],
+}
+
+export const waitingWhy = {
+  id: ID,
+  model: 'tiny:latest',
+  state: 'queued',
+  sentence: 'Has waited 0.3 s: gpu-a: busy.',
+  attempts: [],
+  loads: [],
+  waits: { why: 'gpu-a: busy', candidates: [{ ...gpuA, idle: 0, estimateMs: 450 }] },
+}
+
+export const index = {
+  name: 'quipu',
+  version: '0.1.0',
+  journal: { id: ID, head: 30, hash, durable: 30, writable: true },
+  nodes: { total: 3, up: 1 },
+  requests: { waiting: 2, running: 3 },
+  links: {},
+}
+
+export { ID }

@@ -1,0 +1,196 @@
+/** The verbs that talk to a running house: what they ask of it, and what they make of its answers. */
+import t from 'tap'
+import { fakeHouse, json } from './house.ts'
+import * as recorded from './recorded.ts'
+import { run } from './terminal.ts'
+
+const ANSWERS = {
+  'GET /quipu': recorded.index,
+  'GET /quipu/nodes': recorded.nodes,
+  'GET /quipu/models': recorded.models,
+  'GET /quipu/queue': recorded.queue,
+  'GET /quipu/requests': recorded.requests,
+  [`GET /quipu/requests/${recorded.ID}`]: recorded.request,
+  [`GET /quipu/requests/${recorded.ID}/why`]: recorded.why,
+}
+
+const TABLES: readonly (readonly string[])[] = [
+  ['nodes'],
+  ['models'],
+  ['ps'],
+  ['queue'],
+  ['requests'],
+  ['explain', recorded.ID],
+]
+
+for (const args of TABLES) {
+  t.test(`${args[0]} prints a table, and with --json what the house said`, async t => {
+    const house = await fakeHouse(t, ANSWERS)
+    const { code, out, err } = await run(t, args, house.env)
+    t.same({ code, err }, { code: 0, err: '' })
+    t.matchSnapshot(out)
+    const parsed = JSON.parse((await run(t, [...args, '--json'], house.env)).out)
+    if (args[0] === 'explain') t.same(parsed, { ...recorded.why, request: recorded.request })
+    else if (args[0] === 'ps')
+      t.match(parsed, [{ model: 'embed:latest' }, { model: 'tiny:latest', node: 'gpu-a' }])
+    else t.same(parsed, recorded[args[0] as 'nodes'])
+  })
+}
+
+t.test('where there is nothing, that is said', async t => {
+  const none = Object.fromEntries(Object.keys(ANSWERS).map(key => [key, []]))
+  const house = await fakeHouse(t, none)
+  const said = await Promise.all(
+    ['nodes', 'models', 'ps', 'queue', 'requests'].map(verb => run(t, [verb], house.env)),
+  )
+  t.matchSnapshot(said.map(({ out }) => out).join(''))
+  t.match(await run(t, ['explain', 'last'], house.env), { code: 1, err: /there is no request yet/ })
+})
+
+t.test('filters are handed on', async t => {
+  const house = await fakeHouse(t, ANSWERS)
+  const filters = [
+    '--state',
+    'open,failed',
+    '--model',
+    'a b',
+    '--node',
+    'n',
+    '--client',
+    '::1',
+    '--limit',
+    '7',
+  ]
+  await run(t, ['requests', ...filters], house.env)
+  await run(t, ['queue', '--model', 'tiny', '--limit', '3'], house.env)
+  t.same(
+    house.asked.map(({ url }) => url),
+    [
+      '/quipu/requests?state=open%2Cfailed&model=a+b&node=n&client=%3A%3A1&limit=7',
+      '/quipu/queue?model=tiny&limit=3',
+    ],
+  )
+})
+
+t.test('explain last takes the newest request, and a waiting one is told of as it stands now', async t => {
+  const id = recorded.requests[0]!.id
+  const house = await fakeHouse(t, {
+    ...ANSWERS,
+    [`GET /quipu/requests/${id}`]: { ...recorded.request, id, facts: recorded.facts.slice(0, 1) },
+    [`GET /quipu/requests/${id}/why`]: recorded.waitingWhy,
+  })
+  const { code, out } = await run(t, ['explain', 'last'], house.env)
+  t.equal(code, 0)
+  t.equal(house.asked[0]!.url, '/quipu/requests?limit=1')
+  t.matchSnapshot(out)
+})
+
+t.test('nodes add sends what --node of serve would read, and options win', async t => {
+  const house = await fakeHouse(t, { 'POST /quipu/nodes': recorded.nodeInFull })
+  const args = [
+    'nodes',
+    'add',
+    '10.0.0.5:11434,name=x,slots=2,label.room=attic',
+    '--name',
+    'gpu-a',
+    '--label',
+    'floor=2',
+  ]
+  const { code, out } = await run(t, args, house.env)
+  t.equal(code, 0)
+  t.equal(out, 'gpu-a is up: Ollama 0.33.0, 12 models\n')
+  const [asked] = house.asked
+  t.equal(asked!.headers['content-type'], 'application/json')
+  t.same(JSON.parse(asked!.body), {
+    url: 'http://10.0.0.5:11434',
+    name: 'gpu-a',
+    slots: 2,
+    labels: { room: 'attic', floor: '2' },
+  })
+})
+
+t.test('nodes add says when the node does not answer yet', async t => {
+  const house = await fakeHouse(t, { 'POST /quipu/nodes': recorded.nodeThatIsSilent })
+  const { code, out } = await run(t, ['nodes', 'add', 'http://10.0.0.6:11434'], house.env)
+  t.equal(code, 0)
+  t.match(out, /^gpu-b is registered, but has not answered yet \(connect ECONNREFUSED 10\.0\.0\.6:11434\)/)
+})
+
+t.test('nodes drain, resume and rm do what they say', async t => {
+  const house = await fakeHouse(t, {
+    'POST /quipu/nodes/a%2Fb/drain': { ...recorded.nodeInFull, standing: 'draining' },
+    'POST /quipu/nodes/gpu-a/drain': { ...recorded.nodeInFull, standing: 'drained', running: 0 },
+    'POST /quipu/nodes/gpu-a/resume': recorded.nodeInFull,
+    'DELETE /quipu/nodes/gpu-a': { name: 'gpu-a', standing: 'removed' },
+  })
+  t.match(await run(t, ['nodes', 'drain', 'a/b'], house.env), {
+    code: 0,
+    out: 'a/b gets nothing new; 2 requests still run there\n',
+  })
+  t.equal((await run(t, ['nodes', 'drain', 'gpu-a'], house.env)).out, 'gpu-a is drained\n')
+  t.equal((await run(t, ['nodes', 'resume', 'gpu-a'], house.env)).out, 'gpu-a gets work again\n')
+  t.equal((await run(t, ['nodes', 'rm', 'gpu-a'], house.env)).out, 'gpu-a is forgotten\n')
+  t.same(JSON.parse((await run(t, ['nodes', 'rm', 'gpu-a', '--json'], house.env)).out), {
+    name: 'gpu-a',
+    standing: 'removed',
+  })
+})
+
+t.test('what the house refuses is said in its words, and is exit code 1', async t => {
+  const refusal = { error: 'no node of that name; `quipu nodes ls` lists them', code: 'node.unknown' }
+  const house = await fakeHouse(t, {
+    'DELETE /quipu/nodes/x': (_: unknown, res: never) => json(res, 404, refusal),
+  })
+  t.same(await run(t, ['nodes', 'rm', 'x'], house.env), {
+    code: 1,
+    out: '',
+    err: `quipu: ${refusal.error}\n`,
+  })
+})
+
+t.test('nobody there: how to start a house', async t => {
+  const { code, out, err } = await run(t, ['ps', '--host', '127.0.0.1:9', '--port', '9999'])
+  t.equal(code, 1)
+  t.equal(out, '')
+  t.match(err, /^quipu: no house answers at http:\/\/127\.0\.0\.1:9999; start one with: quipu serve /)
+})
+
+t.test('somebody else there: not a house', async t => {
+  const house = await fakeHouse(t, {})
+  t.match(await run(t, ['ps'], house.env), {
+    code: 1,
+    err: /answers, but not as a house does \(an Ollama, perhaps\?\)/,
+  })
+  const html = await fakeHouse(t, { 'GET /quipu/models': (_: unknown, res: any) => res.end('<html>') })
+  t.match(await run(t, ['ps'], html.env), { code: 1, err: /not as a house does/ })
+})
+
+t.test('a house that turns the name away says how to be called', async t => {
+  const house = await fakeHouse(t, {
+    'GET /quipu/models': (_: unknown, res: any) => res.writeHead(403).end(),
+  })
+  t.match(await run(t, ['ps'], house.env), { code: 1, err: /answered 403.*--allow-host/ })
+})
+
+t.test('an answer from a house that cannot write comes with a warning', async t => {
+  const house = await fakeHouse(t, {
+    'GET /quipu/queue': (_: unknown, res: any) => {
+      res.setHeader('X-Quipu-Unwritten', '12')
+      json(res, 200, [])
+    },
+  })
+  t.match(await run(t, ['queue'], house.env), {
+    code: 0,
+    out: 'Nobody waits.\n',
+    err: /12 facts behind this/,
+  })
+})
+
+t.test('nothing that comes from elsewhere can steer the terminal', async t => {
+  const name = 'evil\u001b[2J\u001b]0;title\u0007\r\nroot:latest'
+  const house = await fakeHouse(t, { 'GET /quipu/models': [{ ...recorded.models[0], name }] })
+  const { out } = await run(t, ['models'], house.env)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may be there
+  t.notMatch(out.replaceAll('\n', ''), /[\u0000-\u001f\u007f-\u009f]/)
+  t.equal(out.split('\n').length, 3)
+})
