@@ -1,0 +1,94 @@
+/**
+ * Writes a golden journal: one small story in which every fact there is happens once or more, under a virtual clock.
+ * Run once for a release, `node test/golden/story.ts > test/golden/0.1.0.json`; what it wrote is replayed for ever.
+ */
+import { yard } from '../scheduler/yard.ts'
+
+const y = yard()
+const { engine, clock } = y
+y.start()
+const model = {
+  digest: 'd1',
+  sizeBytes: 4_000_000_000,
+  family: 'llama',
+  parameterSize: '7B',
+  quantization: 'Q4_0',
+  capabilities: ['completion'],
+}
+
+await y.node('gpu-1', ['tiny:latest', 'big:latest'], { slots: 2 })
+await y.node('gpu-2', ['tiny:latest'])
+engine.attempt('model', 'tiny:latest', { type: 'model.find', data: model })
+engine.attempt('node', 'gpu-2', { type: 'node.answer', data: { version: '2' } })
+
+await y.ask('good', 'tiny:latest')
+await y.loaded('tiny:latest', 'gpu-1', 2_400)
+await clock.advance(120)
+const figures = {
+  promptTokens: 9,
+  outputTokens: 40,
+  loadMs: 0.2,
+  promptMs: 4.5,
+  outputMs: 660,
+  doneReason: 'stop',
+}
+engine.attempt('request', 'good', { type: 'request.begin', data: { status: 200 } })
+await clock.advance(700)
+engine.attempt('request', 'good', {
+  type: 'request.complete',
+  data: { bytes: 4_800, chunks: 41, ...figures },
+})
+
+await y.loaded('tiny:latest', 'gpu-2')
+for (const id of ['one', 'two', 'three']) {
+  await y.ask(id, 'tiny:latest')
+  await y.failed(id, 'busy', 503)
+  await y.done(id, 300)
+}
+await clock.advance(3_000)
+await y.ask('trial', 'tiny:latest')
+await y.done('trial', 200)
+
+await y.ask('lost', 'tiny:latest')
+engine.attempt('request', 'lost', { type: 'request.begin', data: { status: 200 } })
+const broken = { reason: 'broken', retryable: false, bytes: 700, chunks: 6 }
+engine.attempt('request', 'lost', { type: 'request.fail', data: broken })
+await y.ask('left', 'tiny:latest')
+engine.attempt('request', 'left', { type: 'request.abandon', data: { bytes: 0, chunks: 0 } })
+
+await y.ask('cold', 'big:latest', { waitMs: 20_000 })
+await clock.advance(10_000)
+engine.attempt('replica', 'big:latest@gpu-1', {
+  type: 'replica.fail',
+  data: { reason: 'ollama.answer', status: 500 },
+})
+await clock.advance(0)
+await y.failed('cold', 'error', 500)
+engine.attempt('node', 'gpu-1', { type: 'node.lose', data: { reason: 'wedged', model: 'big:latest' } })
+await y.ask('patient', 'big:latest', { waitMs: 2_000 })
+await clock.advance(20_000)
+engine.attempt('node', 'gpu-1', { type: 'node.answer', data: { version: '2' } })
+
+for (const [type, data] of [
+  ['model.pull', { nodes: ['gpu-2'] }],
+  ['model.create', { nodes: ['gpu-2'] }],
+  ['model.copy', { nodes: ['gpu-1', 'gpu-2'], to: 'small:latest' }],
+  ['model.push', { nodes: ['gpu-1'] }],
+  ['model.delete', { nodes: ['gpu-1', 'gpu-2'] }],
+  ['model.fail', { verb: 'pull', nodes: ['gpu-1'], status: 500 }],
+] as const) {
+  engine.attempt('model', 'tiny:latest', { type, data, by: '127.0.0.1' } as never)
+}
+engine.attempt('replica', 'tiny:latest@gpu-1', { type: 'replica.unload', data: {} })
+for (const node of ['gpu-1', 'gpu-2']) {
+  engine.attempt('replica', `tiny:latest@${node}`, { type: 'replica.remove', data: {} })
+}
+engine.attempt('model', 'tiny:latest', { type: 'model.lose', data: {} })
+engine.attempt('node', 'gpu-2', { type: 'node.drain', data: {}, by: 'cli' })
+engine.attempt('node', 'gpu-2', { type: 'node.empty', data: {} })
+engine.attempt('node', 'gpu-2', { type: 'node.resume', data: {}, by: 'cli' })
+engine.attempt('node', 'gpu-2', { type: 'node.remove', data: {}, by: 'cli' })
+await engine.settled()
+
+console.log(JSON.stringify({ id: y.journal.id, head: y.journal.head, records: y.records }, null, 1))
+process.exit()
