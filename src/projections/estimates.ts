@@ -1,9 +1,9 @@
 /** How long does a model take to load on a node, and a request of it to be answered? */
-import { replicaParts } from '../../machines/replica.ts'
+import { replicaId, replicaParts } from '../../machines/replica.ts'
 import { projection } from './projection.ts'
 
 interface Estimates {
-  /** By `model@node`, milliseconds, moving averages. */
+  /** By `model@node`, and by model alone for nodes where it was never seen; milliseconds, moving averages. */
   readonly loadMs: Map<string, number>
   readonly runMs: Map<string, number>
   readonly sizeBytes: Map<string, number>
@@ -18,10 +18,18 @@ export const estimates = () =>
   projection({ loadMs: new Map(), runMs: new Map(), sizeBytes: new Map() } as Estimates, {
     'replica.found': (self, { id, data }) => void self.sizeBytes.set(id, data.sizeBytes),
     'replica.loaded': (self, { id, data: { ms } }) => {
-      if (ms !== undefined) learn(self.loadMs, id, ms)
+      if (ms === undefined) return
+      learn(self.loadMs, id, ms)
+      learn(self.loadMs, replicaParts(id).model, ms)
     },
     'request.completed': (self, { data: { node, model, runMs, status } }) => {
-      if (status < 400) learn(self.runMs, `${model}@${node}`, runMs)
+      if (status >= 400) return
+      learn(self.runMs, replicaId(model, node), runMs)
+      learn(self.runMs, model, runMs)
+    },
+    'model.gone': (self, { id }) => {
+      self.loadMs.delete(id)
+      self.runMs.delete(id)
     },
     'replica.removed': (self, { id }) => {
       self.loadMs.delete(id)
@@ -41,12 +49,14 @@ const DISK_BYTES_PER_MS = 500_000
 /** Before anything was seen: a short answer. */
 const RUN_PRIOR_MS = 4_000
 
+/** What it took there; else what it took elsewhere; else what its size suggests. */
 export function loadEstimateMs({ loadMs, sizeBytes }: Estimates, replica: string): number {
-  return Math.round(loadMs.get(replica) ?? LOAD_PRIOR_MS + (sizeBytes.get(replica) ?? 0) / DISK_BYTES_PER_MS)
+  const seen = loadMs.get(replica) ?? loadMs.get(replicaParts(replica).model)
+  return Math.round(seen ?? LOAD_PRIOR_MS + (sizeBytes.get(replica) ?? 0) / DISK_BYTES_PER_MS)
 }
 
 export function runEstimateMs({ runMs }: Estimates, replica: string): number {
-  return Math.round(runMs.get(replica) ?? RUN_PRIOR_MS)
+  return Math.round(runMs.get(replica) ?? runMs.get(replicaParts(replica).model) ?? RUN_PRIOR_MS)
 }
 
 function learn(averages: Map<string, number>, key: string, ms: number): void {

@@ -148,11 +148,12 @@ t.test('breakers: failures in a row, forgotten at the first success', async t =>
   t.same([...suspects.keys()], ['3'])
 })
 
-t.test('estimates: what was measured, else what size suggests', async t => {
+t.test('estimates: what was measured there, else elsewhere, else what size suggests', async t => {
   const state = after(
     estimates(),
     ['replica.found', 'm@a', { digest: 'd', sizeBytes: 5e9 }],
     ['replica.found', 'm@b', { digest: 'd', sizeBytes: 5e9 }],
+    ['replica.found', 'big@b', { digest: 'd', sizeBytes: 5e9 }],
     ['replica.loaded', 'm@a', { ms: 1_000 }],
     ['replica.loaded', 'm@a', { ms: 2_000 }],
     ['replica.loaded', 'm@a', {}],
@@ -160,9 +161,11 @@ t.test('estimates: what was measured, else what size suggests', async t => {
     ['request.completed', '2', { node: 'a', model: 'm', status: 400, runMs: 1 }],
   )
   t.equal(loadEstimateMs(state, 'm@a'), 1_250)
-  t.equal(loadEstimateMs(state, 'm@b'), 11_500)
+  t.equal(loadEstimateMs(state, 'm@b'), 1_250, 'what it took elsewhere')
+  t.equal(loadEstimateMs(state, 'big@b'), 11_500)
   t.equal(runEstimateMs(state, 'm@a'), 400)
-  t.equal(runEstimateMs(state, 'm@b'), 4_000)
+  t.equal(runEstimateMs(state, 'm@b'), 400)
+  t.equal(runEstimateMs(state, 'n@b'), 4_000)
 })
 
 t.test('the catalog: what can be asked for', async t => {
