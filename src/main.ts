@@ -14,6 +14,7 @@ import { Inference } from './gateway/inference.ts'
 import { metrics } from './gateway/metrics.ts'
 import { OllamaApi } from './gateway/ollama.ts'
 import { openServer } from './gateway/server.ts'
+import { Damage } from './journal/damage.ts'
 import type { Journal } from './journal/journal.ts'
 import { openLevelJournal } from './journal/level.ts'
 import { breakers } from './projections/breakers.ts'
@@ -104,11 +105,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       look,
       seats,
       upstream: ollama,
-      passAny: (req, res, path, body) => api.any(req, res, path, body),
-      unload: (res, path, out, model) => api.unload(res, path, out, model),
+      api,
     })
     const gauges = metrics({ ...common, vitals: health.vitals })
     const server = await openServer({
+      clock,
       config,
       inference,
       onBug,
@@ -140,7 +141,14 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       health.reactor,
       gauges.reactor,
     )
-    closing.push(journal.watch(() => !journal.writable && seats.dismiss()))
+    closing.push(
+      journal.watch(() => {
+        if (journal.writable || journal.closed) return
+        seats.dismiss()
+        // What was acknowledged is gone from the disk: nothing can be promised any more.
+        journal.flushed().catch(error => error instanceof Damage && onBug(error))
+      }),
+    )
 
     await listen(() => server.listen({ host: config.host, port: config.port }), config)
     closing.push(() => server.close())

@@ -3,8 +3,10 @@
  * verifies the chain and that every fact is one its chart accepts. Reads a copy (snapshot.ts), so that nothing is
  * changed, and a house may be running on the folder.
  */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { systemClock } from '../clock.ts'
-import { knobs, readConfig } from '../config.ts'
+import { readConfig } from '../config.ts'
 import { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
 import { Damage } from '../journal/damage.ts'
@@ -18,8 +20,9 @@ import { history } from '../projections/history.ts'
 import { requests } from '../projections/requests.ts'
 import { residency } from '../projections/residency.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
+import { told } from './settings.ts'
 import { interruption } from './signals.ts'
-import { takeSnapshot } from './snapshot.ts'
+import { type Snapshot, takeSnapshot } from './snapshot.ts'
 import { sayTable } from './table.ts'
 import { progress, say, sayJson, tinted } from './terminal.ts'
 import { type Given, jsonOption, misused, textOf, type Verb } from './verb.ts'
@@ -33,7 +36,7 @@ export const audit: Verb = {
     'folder can also rewrite the whole chain: keep the head of an audit somewhere else, and give it to the next one ' +
     'with --expect.',
   options: {
-    data: { value: 'DIR', fallback: knobs.data.default, sentence: 'folder of the journal' },
+    ...told({ data: 'folder of the journal' }),
     expect: {
       value: 'SEQ:HASH',
       sentence: 'the head of an earlier audit, which must still be part of the chain',
@@ -47,26 +50,28 @@ export const audit: Verb = {
   async run(given) {
     const { data: dir } = readConfig(given.flags)
     const json = given.switches.has('json')
-    const signal = interruption()
     const expected = expectation(given)
-    let copy = dir
-    let remove = async (): Promise<void> => {}
     try {
-      const snapshot = await takeSnapshot(dir, signal)
-      copy = snapshot.dir
-      remove = snapshot.remove
-      const findings = await verify(copy, signal, expected)
-      progress('')
-      report(dir, findings, json)
+      report(dir, await examine(dir, interruption(), expected), json)
     } catch (error) {
-      progress('')
-      const told = signal.aborted ? stopped() : ofFolder(dir, copy, error)
-      if (json && told instanceof Failure) sayJson(complaint(dir, told))
-      throw told
-    } finally {
-      await remove()
+      if (json && error instanceof Failure) sayJson(complaint(dir, error))
+      throw error
     }
   },
+}
+
+/** The copy is gone again before anything is said. */
+async function examine(dir: string, signal: AbortSignal, expected: Head | undefined): Promise<Findings> {
+  let copy: Snapshot | undefined
+  try {
+    copy = await takeSnapshot(dir, signal)
+    return await verify(copy.dir, signal, expected)
+  } catch (error) {
+    throw signal.aborted ? stopped() : ofFolder(dir, copy?.dir ?? dir, error)
+  } finally {
+    progress('')
+    await copy?.remove()
+  }
 }
 
 interface Findings {
@@ -82,7 +87,7 @@ interface Findings {
 }
 
 async function verify(dir: string, signal: AbortSignal, expected: Head | undefined): Promise<Findings> {
-  const journal = await openLevelJournal({ dir, clock: systemClock })
+  const { journal, endless } = await openCopy(dir)
   try {
     const types = new Map<string, number>()
     let first: Entry | undefined
@@ -102,6 +107,7 @@ async function verify(dir: string, signal: AbortSignal, expected: Head | undefin
     const head = await engine.replay().catch(async error => {
       throw await pinned(journal, error)
     })
+    if (endless !== undefined) throw endless
     if (expected !== undefined && expected.seq > head.seq) throw shorter(expected, head)
     return {
       id: journal.id,
@@ -118,6 +124,26 @@ async function verify(dir: string, signal: AbortSignal, expected: Head | undefin
   }
 }
 
+/**
+ * A journal whose end is missing does not open, but an audit looks at all that is left first: without the mark it
+ * opens. Where it does not even then, something among its last facts is wrong, and perhaps something before them.
+ */
+async function openCopy(dir: string): Promise<{ readonly journal: Journal; readonly endless?: Damage }> {
+  const open = (tailFacts?: number): Promise<Journal> =>
+    openLevelJournal({ dir, clock: systemClock, ...(tailFacts !== undefined && { tailFacts }) })
+  try {
+    return { journal: await open() }
+  } catch (error) {
+    if (!(error instanceof Damage) || error.seq === undefined) throw error
+    await rm(join(dir, 'mark'), { force: true })
+    return { journal: await open(Number.POSITIVE_INFINITY), endless: error }
+  }
+}
+
+function reworded({ code, seq, cause }: Damage, message: string): Damage {
+  return new Damage(code as Damage['code'] & 'journal.gap', message, { ...(seq && { seq }), cause })
+}
+
 /** The same journal; every page read is seen on its way. */
 function watched(journal: Journal, see: (page: readonly Entry[]) => void): Journal {
   async function* read(): AsyncGenerator<readonly Entry[]> {
@@ -132,12 +158,14 @@ function watched(journal: Journal, see: (page: readonly Entry[]) => void): Journ
 /** Where LevelDB itself stumbles, a page is all that it names. One fact at a time says which it is. */
 async function pinned(journal: Journal, error: unknown): Promise<unknown> {
   if (!(error instanceof Damage) || error.seq === undefined || error.cause === undefined) return error
-  try {
-    for (let seq = error.seq; seq <= journal.durable; seq += 1) {
+  for (let seq = error.seq; seq <= journal.durable; seq += 1) {
+    try {
       for await (const _ of journal.records({ after: seq - 1, until: seq }));
+    } catch (nearer) {
+      if (!(nearer instanceof Damage) || nearer.cause === undefined) return nearer
+      const said = nearer.message.replace(', or one soon after it,', '')
+      return new Damage('journal.broken', said, { seq, cause: nearer.cause })
     }
-  } catch (nearer) {
-    return nearer
   }
   return error
 }
@@ -173,10 +201,7 @@ function stopped(): Failure {
 function ofFolder(dir: string, copy: string, error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const message = error.message.replaceAll(copy, dir)
-  if (error instanceof Damage) {
-    const { code, seq, cause } = error
-    return new Damage(code as Damage['code'] & 'journal.gap', message, { ...(seq && { seq }), cause })
-  }
+  if (error instanceof Damage) return reworded(error, message)
   if (error instanceof Failure) return new Failure(error.code, message, { cause: error.cause })
   if ((error as NodeJS.ErrnoException).syscall === undefined) return error
   return new Failure('audit.unreadable', `The journal in ${dir} cannot be read: ${message}`, { cause: error })

@@ -1,6 +1,6 @@
 /** `quipu events`: the facts as they happen, one a line, until Ctrl-C. Loses none when the connection breaks. */
 import { setTimeout as pause } from 'node:timers/promises'
-import { entities } from '../../machines/index.ts'
+import type { Kind } from '../../machines/index.ts'
 import { systemClock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import type { Entry } from '../journal/journal.ts'
@@ -16,7 +16,14 @@ import { textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
 const SILENCE_MAX_MS = 40_000
 const AGAIN_MS = 1_000
 
-const KINDS = Object.keys(entities)
+/** A record, so that the compiler knows a missing one; the law itself need not be loaded to follow it. */
+const KINDS = Object.keys({
+  node: true,
+  breaker: true,
+  model: true,
+  replica: true,
+  request: true,
+} satisfies Record<Kind, true>)
 
 export const events: Verb = {
   usage: ['events'],

@@ -3,6 +3,7 @@
  * The command line: a table of verbs. Exit codes: 0 ok, 1 failed (the message says what to do), 2 wrong usage,
  * 70 a bug (with its stack).
  */
+import { Refusal } from '../../machines/entity.ts'
 import { Failure } from '../failure.ts'
 import { nearest } from './nearest.ts'
 import { release } from './release.ts'
@@ -48,10 +49,12 @@ const verbs: Readonly<Record<string, Entry>> = {
 
 async function main([name, ...args]: readonly string[]): Promise<void> {
   if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && args.length === 0)) {
+    mindPipes({})
     return say(overview())
   }
   if (name === 'help') return main([args[0]!, '--help'])
   const verb = await find(name === '--version' || name === '-v' ? 'version' : name).load()
+  mindPipes(verb)
   if (helpWanted(args)) return say(helpOf(name, verb))
   await verb.run(readArguments(verb, args))
 }
@@ -84,26 +87,29 @@ function overview(): string {
   ].join('\n')
 }
 
-/** A Failure says what to do next, without a stack; anything else is a bug, and shows where. */
-function end(error: unknown): void {
-  const [verb = ''] = process.argv.slice(2)
-  if (!(error instanceof Failure)) {
-    remark(error instanceof Error ? (error.stack ?? error.message) : String(error))
-    process.exit(70)
+/** `quipu events | head` closes the pipe: that is an end, not an error. A house stays, whoever looks away. */
+function mindPipes({ endures }: Pick<Verb, 'endures'>): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (!endures) process.exit(code === 'EPIPE' ? 0 : 1)
+    })
   }
-  if (error.code !== 'cli.usage') {
-    remark(`quipu: ${error.message}`)
-    process.exitCode = 1
-    return
-  }
-  remark(`quipu: ${error.message}`)
-  remark(Object.hasOwn(verbs, verb) ? `see: quipu ${verb} --help` : 'see: quipu --help')
-  process.exitCode = 2
 }
 
-// `quipu events | head` closes the pipe: that is an end, not an error.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1))
+/** A Failure or a Refusal says what to do next, without a stack; anything else is a bug, and shows where. */
+function end(error: unknown): number {
+  if (!(error instanceof Failure || error instanceof Refusal)) {
+    remark(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    return 70
+  }
+  remark(`quipu: ${error.message}`)
+  if (error.code !== 'cli.usage') return 1
+  const [verb = ''] = process.argv.slice(2)
+  remark(Object.hasOwn(verbs, verb) ? `see: quipu ${verb} --help` : 'see: quipu --help')
+  return 2
 }
-process.on('uncaughtException', end)
-await main(process.argv.slice(2)).catch(end)
+
+process.on('uncaughtException', error => process.exit(end(error)))
+await main(process.argv.slice(2)).catch(error => {
+  process.exitCode = end(error)
+})

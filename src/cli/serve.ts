@@ -21,8 +21,8 @@ export const serve: Verb = {
   usage: ['serve'],
   about:
     'Runs a house until Ctrl-C: one Ollama endpoint in front of the nodes it is given. Without --node it takes those ' +
-    'its journal knows, else an Ollama that answers on this machine, else three simulated nodes. Every option has ' +
-    'a variable, which `quipu config` lists.',
+    'its journal knows, else an Ollama that answers on this machine, else three simulated nodes. Every option can ' +
+    'also be given as the variable named behind its default.',
   options: knobOptions(...knobNames),
   examples: [
     ['quipu serve', 'on this machine; with no Ollama in sight, on simulated nodes'],
@@ -31,6 +31,7 @@ export const serve: Verb = {
       'for a network, in front of two machines',
     ],
   ],
+  endures: true,
   async run({ flags }) {
     const stop = interruption()
     const config = readConfig(flags)
@@ -48,29 +49,30 @@ export const serve: Verb = {
   },
 }
 
+/** All of it at once, when the house is up. */
 async function introduce(house: House, config: Config): Promise<void> {
-  const { journal, facts, replayMs, port } = house
-  const here = `${reachable(house.address)}:${port}`
+  const { journal, facts, replayMs, address, port } = house
+  const here = `${reachable(address)}:${port}`
   const client = new Client(`http://${here}`)
-  say(tinted('bold', `Quipu ${release()}`))
-  say()
-  const everywhere = house.address === '0.0.0.0' || house.address === '::'
-  say(`  address  ${house.url}${everywhere ? ' (every address of this machine)' : ''}`)
-  const { seq, hash } = journal.head
-  const replayed = facts === 0 ? 'new' : `${countOf(facts, 'fact')} replayed in ${durationOf(replayMs)}`
-  say(`  journal  ${config.data}, ${replayed}; head ${seq}:${hash}`)
-  say(`  nodes    ${ORIGINS[house.nodes]}`)
   const nodes = await seen<NodeRow>(client, '/quipu/nodes')
   const models = await seen<ModelRow>(client, '/quipu/models')
-  if (nodes.length > 0) {
-    say()
-    for (const line of nodeLines(nodes)) say(`  ${line}`)
-  }
-  if (house.nodes === 'embedded' || nodes.some(({ simulated }) => simulated)) warn()
-  say()
-  say('Try:')
-  for (const line of next(here, models, house.nodes)) say(`  ${line}`)
-  say()
+  const { seq, hash } = journal.head
+  const everywhere = address === '0.0.0.0' || address === '::' ? ' (every address of this machine)' : ''
+  const replayed = facts === 0 ? 'new' : `${countOf(facts, 'fact')} replayed in ${durationOf(replayMs)}`
+  const lines = [
+    tinted('bold', `Quipu ${release()}`),
+    '',
+    `  address  ${house.url}${everywhere}`,
+    `  journal  ${config.data}, ${replayed}; head ${seq}:${hash}`,
+    `  nodes    ${ORIGINS[house.nodes]}`,
+    '',
+    ...(nodes.length === 0 ? [] : [...nodeLines(nodes).map(line => `  ${line}`), '']),
+    ...(nodes.some(({ simulated }) => simulated) || house.nodes === 'embedded' ? WARNING : []),
+    'Try:',
+    ...next(here, models, house.nodes).map(line => `  ${line}`),
+    '',
+  ]
+  say(lines.join('\n'))
 }
 
 type NodeRow = Told<typeof Node>
@@ -110,29 +112,35 @@ function nodeLines(nodes: readonly NodeRow[]): string[] {
   ])
 }
 
-function warn(): void {
-  say()
-  say(tinted(['bold', 'yellow'], '  SIMULATED NODES: answers are made up, by no model at all.'))
-  say(
-    tinted(
-      'yellow',
-      '  Real ones: quipu serve --node http://HOST:11434, or quipu nodes add http://HOST:11434',
-    ),
-  )
-}
+const WARNING = [
+  tinted(['bold', 'yellow'], '  SIMULATED NODES: answers are made up, by no model at all.'),
+  tinted('yellow', `  Real ones: ${program()} serve --node http://HOST:11434`),
+  '',
+]
 
 /** Lines to copy. */
 function next(here: string, models: readonly ModelRow[], found: House['nodes']): readonly string[] {
   const talker = models.find(({ capabilities }) => capabilities.includes('completion')) ?? models[0]
-  const add = `${program()} nodes add http://HOST:11434`
+  const where = here === usual() ? '' : ` --host ${here}`
+  const add = `${program()} nodes add http://HOST:11434${where}`
   const follow = `curl -N http://${here}/quipu/events`
   if (found === 'none') return [add, follow]
   const model = talker?.name ?? 'MODEL'
   return [
     `curl http://${here}/api/generate -d '{"model":"${model}","prompt":"Why is the sky blue?"}'`,
     `OLLAMA_HOST=${here} ollama run ${model}`,
-    `${program()} explain last`,
+    `${program()} explain last${where}`,
     follow,
     add,
   ]
+}
+
+/** Where verbs look for a house when nothing is said. */
+function usual(): string | undefined {
+  try {
+    const { host, port } = readConfig()
+    return `${reachable(host)}:${port}`
+  } catch {
+    return undefined
+  }
 }

@@ -1,5 +1,5 @@
 /** The knobs of config.ts, as options of a verb and as people read their values. */
-import { knobs, type NodeSpec } from '../config.ts'
+import { knobs, type NodeSpec, variableOf } from '../config.ts'
 import type { Option, Options } from './verb.ts'
 
 export type KnobName = keyof typeof knobs
@@ -16,13 +16,23 @@ export function knobOptions(...names: readonly KnobName[]): Options {
         list?: true
       }
       const shape = value === undefined ? {} : { value }
-      return [flag, { sentence, fallback: shown(name, knobs[name].default), ...shape, ...(list && { list }) }]
+      const fallback = `${shown(name, knobs[name].default)}; ${variableOf(knobs[name])}`
+      return [flag, { sentence, fallback, ...shape, ...(list && { list }) }]
     }),
   )
 }
 
 /** The options of every verb that talks to a running house. */
-export const houseOptions: Options = knobOptions('host', 'port')
+export const houseOptions: Options = told({ host: 'where the house is', port: 'the port it listens on' })
+
+/** Knobs, with sentences that fit the verb. */
+export function told(sentences: Readonly<Partial<Record<KnobName, string>>>): Options {
+  const names = Object.keys(sentences) as KnobName[]
+  const options = Object.entries(knobOptions(...names))
+  return Object.fromEntries(
+    options.map(([flag, row], i) => [flag, { ...row, sentence: sentences[names[i]!]! }]),
+  )
+}
 
 /** A value as it could be typed. */
 export function shown(name: KnobName, value: unknown): string {

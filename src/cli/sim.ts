@@ -32,11 +32,11 @@ const told = Object.keys(SIM_OPTIONS).filter(
 const SHAPES: Readonly<Partial<Record<Told, string>>> = { host: 'ADDR', models: 'NAMES', version: 'V' }
 
 const options: Options = {
-  nodes: { value: 'N', fallback: String(NODES), sentence: 'How many nodes.' },
+  nodes: { value: 'N', fallback: String(NODES), sentence: 'how many nodes' },
   port: {
     value: 'PORT',
     fallback: String(PORT),
-    sentence: 'Port of the first one; the others follow. 0 takes free ones.',
+    sentence: 'port of the first one; the others follow; 0 takes free ones',
   },
   ...Object.fromEntries(told.map((name): [string, Option] => [flagOf(name), optionOf(name)])),
   ...jsonOption,
@@ -52,6 +52,7 @@ export const sim: Verb = {
     ['quipu sim --nodes 3 --models tiny:latest,embed:latest', 'three nodes with the same two models'],
     ['quipu sim --decode-tps 20 --load-ms 8000', 'slow ones, as if on a CPU'],
   ],
+  endures: true,
   async run(given) {
     const nodes = wholeOf(given, 'nodes', NODES_MAX) ?? NODES
     if (nodes === 0) throw misused('--nodes: there must be at least one')
@@ -74,7 +75,8 @@ function flagOf(name: Told): string {
 }
 
 function optionOf(name: Told): Option {
-  const { fallback, sentence } = SIM_OPTIONS[name]
+  const { fallback, sentence: full } = SIM_OPTIONS[name]
+  const sentence = full.replace(/\.$/, '').replace(/^./, first => first.toLowerCase())
   if (typeof fallback === 'boolean') return { sentence }
   return { value: SHAPES[name] ?? 'N', fallback: String(fallback), sentence }
 }

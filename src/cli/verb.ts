@@ -25,6 +25,8 @@ export interface Verb {
   readonly examples: readonly (readonly [command: string, does: string])[]
   /** How many words may stand beside the options. */
   readonly wordsMax?: number
+  /** Goes on when nobody reads any more what it says. */
+  readonly endures?: true
   readonly run: (given: Given) => Promise<void>
 }
 

@@ -70,7 +70,10 @@ export class Health {
     this.reactor = reactor(this as Health, {
       on: {
         'node.registered': (self, { id }) => self.#follow(id),
-        'node.removed': (self, { id }) => self.#unfollow(id),
+        'node.removed': (self, { id }) => {
+          self.#unfollow(id)
+          for (const model of needs.catalog.state.keys()) self.#forgetModel(model)
+        },
         'request.retried': (self, { data: { node } }) => void self.look(node),
       },
       resume: self => {

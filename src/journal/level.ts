@@ -32,6 +32,8 @@ export interface LevelOptions {
    * log becomes a table, and its manifest is written anew. On a full disk it could not be opened to be read.
    */
   readonly reserveBytes?: number
+  /** How many of the last facts are verified before it is open (1,000); reading verifies the rest. */
+  readonly tailFacts?: number
 }
 
 const RESERVE_BYTES = 33_554_432
@@ -63,7 +65,7 @@ export async function openLevelJournal(options: LevelOptions): Promise<Journal> 
       const mark = await openMark(dir, clock)
       const store = levelStore(await openTables(dir, { sublevel }), mark, lock, options)
       try {
-        const head = await headOf(store, id, mark)
+        const head = await headOf(store, id, mark, options.tailFacts ?? TAIL_FACTS)
         mark.move(head)
         return journalOver(store, { id, clock, head })
       } catch (error) {
@@ -195,11 +197,10 @@ async function pageOf(level: Level<Buffer, string>, from: number, until: number)
   }
 }
 
-async function headOf(store: LevelStore, id: string, mark: Mark): Promise<Head> {
+async function headOf(store: LevelStore, id: string, mark: Mark, tailFacts: number): Promise<Head> {
   const seq = await store.last()
   let hash = originOf(id)
-  for await (const page of verified(store, id, Math.max(0, seq - TAIL_FACTS), seq))
-    hash = hashOf(page.at(-1)!)
+  for await (const page of verified(store, id, Math.max(0, seq - tailFacts), seq)) hash = hashOf(page.at(-1)!)
   await mark.check(seq, async marked => hashOf((await store.page(marked, marked))[0] ?? ''))
   return { seq, hash }
 }

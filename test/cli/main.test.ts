@@ -63,25 +63,32 @@ t.test('an option that does not exist is exit code 2, and the nearest one is nam
   t.match(await run(t, ['ps', '-x']), { code: 2, err: /no option -x\n/ })
 })
 
-t.test('a word too many, a value missing and a wrong value are exit code 2', async t => {
-  t.match(await run(t, ['ps', 'now']), { code: 2, err: /"now" is one word too many/ })
-  t.match(await run(t, ['ps', '--port']), { code: 2, err: /--port/ })
-  t.match(await run(t, ['queue', '--limit', 'many']), {
-    code: 2,
-    err: /--limit: "many" is not a whole number/,
-  })
-  t.match(await run(t, ['requests', '--state', 'fialed']), { code: 2, err: /did you mean failed\?/ })
-  t.match(await run(t, ['events', '--kind', 'weather']), { code: 2, err: /known are node, breaker/ })
-  t.match(await run(t, ['explain']), { code: 2, err: /the id of a request, or last/ })
-  t.match(await run(t, ['nodes', 'drain']), { code: 2, err: /nodes drain needs NAME/ })
-  t.match(await run(t, ['nodes', 'drian', 'x']), { code: 2, err: /did you mean drain\?/ })
-  t.match(await run(t, ['nodes', 'ls', 'x']), { code: 2, err: /"x" is one word too many/ })
-  t.match(await run(t, ['nodes', 'ls', '--slots', '4']), { code: 2, err: /--slots goes with nodes add/ })
-  t.match(await run(t, ['nodes', 'add', 'x,y=1']), { code: 2, err: /is not one of name=/ })
-  t.match(await run(t, ['nodes', 'add', 'x', '--label', 'y']), { code: 2, err: /is not KEY=VALUE/ })
-  t.match(await run(t, ['audit', '--expect', '7']), { code: 2, err: /is not a head/ })
-  t.match(await run(t, ['sim', '--speed', 'fast']), { code: 2, err: /--speed: "fast" is not a number/ })
-  t.match(await run(t, ['journal', '--limit', '0']), { code: 2, err: /at least 1, or all/ })
+const MISUSES: readonly (readonly [string, RegExp])[] = [
+  ['ps now', /"now" is one word too many/],
+  ['ps --port', /--port/],
+  ['queue --limit many', /--limit: "many" is not a whole number/],
+  ['requests --state fialed', /did you mean failed\?/],
+  ['events --kind weather', /known are node, breaker/],
+  ['explain', /the id of a request, or last/],
+  ['nodes drain', /nodes drain needs NAME/],
+  ['nodes drian x', /did you mean drain\?/],
+  ['nodes ls x', /"x" is one word too many/],
+  ['nodes ls --slots 4', /--slots goes with nodes add/],
+  ['nodes add x,y=1', /is not one of name=/],
+  ['nodes add x --label y', /is not KEY=VALUE/],
+  ['audit --expect 7', /is not a head/],
+  ['sim --speed fast', /--speed: "fast" is not a number/],
+  ['sim --nodes 0', /there must be at least one/],
+  ['journal --limit 0', /at least 1, or all/],
+]
+
+t.test('a word too many, one too few and a value that makes no sense are exit code 2', async t => {
+  for (const [line, said] of MISUSES) {
+    const { code, out, err } = await run(t, line.split(' '))
+    t.same({ code, out }, { code: 2, out: '' }, line)
+    t.match(err, said)
+    t.ok(err.endsWith(`\nsee: quipu ${line.split(' ')[0]} --help\n`))
+  }
 })
 
 t.test('version says which Quipu, on which Node', async t => {

@@ -4,7 +4,7 @@ import { fakeHouse, json } from './house.ts'
 import * as recorded from './recorded.ts'
 import { run } from './terminal.ts'
 
-const ANSWERS = {
+const ANSWERS: Readonly<Record<string, unknown>> = {
   'GET /quipu': recorded.index,
   'GET /quipu/nodes': recorded.nodes,
   'GET /quipu/models': recorded.models,
@@ -26,14 +26,14 @@ const TABLES: readonly (readonly string[])[] = [
 for (const args of TABLES) {
   t.test(`${args[0]} prints a table, and with --json what the house said`, async t => {
     const house = await fakeHouse(t, ANSWERS)
-    const { code, out, err } = await run(t, args, house.env)
-    t.same({ code, err }, { code: 0, err: '' })
-    t.matchSnapshot(out)
-    const parsed = JSON.parse((await run(t, [...args, '--json'], house.env)).out)
+    const [text, json] = await Promise.all([run(t, args, house.env), run(t, [...args, '--json'], house.env)])
+    t.same([text.code, text.err, json.code, json.err], [0, '', 0, ''])
+    t.matchSnapshot(text.out)
+    const parsed = JSON.parse(json.out)
     if (args[0] === 'explain') t.same(parsed, { ...recorded.why, request: recorded.request })
     else if (args[0] === 'ps')
       t.match(parsed, [{ model: 'embed:latest' }, { model: 'tiny:latest', node: 'gpu-a' }])
-    else t.same(parsed, recorded[args[0] as 'nodes'])
+    else t.same(parsed, ANSWERS[`GET /quipu/${args[0]}`])
   })
 }
 

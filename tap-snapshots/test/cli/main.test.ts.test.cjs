@@ -14,7 +14,7 @@ made in TMPDIR. Where anything is wrong it names the first bad fact, and the exi
 can rewrite the whole folder can also rewrite the whole chain: keep the head of an audit somewhere
 else, and give it to the next one with --expect.
 
-  --data DIR              folder of the journal [./data]
+  --data DIR              folder of the journal [./data; QUIPU_DATA]
   --expect SEQ:HASH       the head of an earlier audit, which must still be part of the chain
   --json                  print JSON for programs instead of text for people
   --help                  print this
@@ -34,34 +34,41 @@ Prints what \`quipu serve\` would run with, given the same flags and variables. 
 variable, and a variable over the default.
 
   --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
-  --data DIR              folder of the journal; made when it is not there [./data]
+                          [127.0.0.1; QUIPU_HOST]
+  --port PORT             port to listen on [11435; QUIPU_PORT]
+  --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --node URL[,name=N][,slots=N][,resident=N][,label.K=V]
-                          an Ollama server to send work to; repeatable [none]
+                          an Ollama server to send work to; repeatable [none; QUIPU_NODES]
   --embedded on|off       start three simulated nodes when no node is configured and no Ollama
-                          answers [on]
+                          answers [on; QUIPU_EMBEDDED]
   --trust CIDR            who may change models and the house when it listens beyond this machine;
-                          repeatable [none]
-  --allow-host NAME       a further name this house is called by (Host header); repeatable [none]
+                          repeatable [none; QUIPU_TRUST]
+  --allow-host NAME       a further name this house is called by (Host header); repeatable [none;
+                          QUIPU_ALLOW_HOSTS]
   --origin ORIGIN         a further web origin that may call, as OLLAMA_ORIGINS (* stands for any
-                          text); repeatable [none]
+                          text); repeatable [none; QUIPU_ORIGINS]
   --cloud on|off          let names like x:cloud through to the nodes, on their owners' accounts
-                          [off]
-  --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off]
-  --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512]
-  --wait-max DURATION     how long a request may wait for a slot before it is refused [10m]
+                          [off; QUIPU_CLOUD]
+  --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off;
+                          QUIPU_LINK_LOCAL]
+  --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
+                          QUIPU_QUEUE_MAX]
+  --wait-max DURATION     how long a request may wait for a slot before it is refused [10m;
+                          QUIPU_WAIT_MAX]
   --attempts-max N        how often a request is sent to a node in all, while no byte of an answer
-                          has come [3]
-  --load-max DURATION     how long loading a model may take [30m]
-  --probe-every DURATION  how often each node is looked at, give or take a fifth [5s]
-  --lost-after N          looks in a row without an answer until a node counts as lost [3]
+                          has come [3; QUIPU_ATTEMPTS_MAX]
+  --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
+  --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
+                          QUIPU_PROBE_EVERY]
+  --lost-after N          looks in a row without an answer until a node counts as lost [3;
+                          QUIPU_LOST_AFTER]
   --suspect-after DURATION
                           silence of a running request after which its node must prove that it still
-                          answers [30s]
-  --body-max BYTES        largest request body; uploads of blobs have no limit [64M]
-  --connections-max N     connections of clients at once [4096]
-  --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn]
+                          answers [30s; QUIPU_SUSPECT_AFTER]
+  --body-max BYTES        largest request body; uploads of blobs have no limit [64M; QUIPU_BODY_MAX]
+  --connections-max N     connections of clients at once [4096; QUIPU_CONNECTIONS_MAX]
+  --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
+                          QUIPU_LOG]
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
@@ -86,9 +93,8 @@ whose, and what. When the connection breaks it comes back, and goes on where it 
   --id ID                 only about this node, model, model@node or request; several with commas
                           [all]
   --after SEQ             begin after this fact; 0 begins with the first [from now on]
-  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print each fact as JSON, one a line
   --help                  print this
 
@@ -108,9 +114,8 @@ Tells the story of one request, however old: in a sentence, then the nodes it wa
 each attempt, as the house knew them at that moment, then fact by fact. The id is in the
 X-Quipu-Request header of the answer.
 
-  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
@@ -130,9 +135,8 @@ after a seq.
 
   --after SEQ             begin after this fact; 0 begins with the first [the last ones]
   --limit N|all           how many at most [50]
-  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print each fact as JSON, one a line
   --help                  print this
 
@@ -150,9 +154,8 @@ usage: quipu models [options]
 Lists every model of the fleet, and the nodes that have it; a star marks those that have it in
 memory.
 
-  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
@@ -179,9 +182,8 @@ or forgets it (rm).
   --slots N               add: requests at once per model (its OLLAMA_NUM_PARALLEL) [1]
   --resident N            add: models in memory at once (its OLLAMA_MAX_LOADED_MODELS) [3]
   --label KEY=VALUE       add: what to remember of it; repeatable [none]
-  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
@@ -198,9 +200,8 @@ usage: quipu ps [options]
 
 Lists the models that are in memory or on their way there, one line for each node that holds one.
 
-  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
@@ -217,9 +218,8 @@ Shows the requests that wait, in the order they will be seated, and what each on
 
   --model NAME            only this model; several with commas [all]
   --limit N               how many at most [1000]
-  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
@@ -240,9 +240,8 @@ Lists the requests that are open and the last ones that are over, newest first.
   --node NAME             only what was sent to this node; several with commas [all]
   --client ADDR           only from this address; several with commas [all]
   --limit N               how many at most [20]
-  --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
@@ -259,37 +258,44 @@ usage: quipu serve [options]
 
 Runs a house until Ctrl-C: one Ollama endpoint in front of the nodes it is given. Without --node it
 takes those its journal knows, else an Ollama that answers on this machine, else three simulated
-nodes. Every option has a variable, which \`quipu config\` lists.
+nodes. Every option can also be given as the variable named behind its default.
 
   --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
-                          [127.0.0.1]
-  --port PORT             port to listen on [11435]
-  --data DIR              folder of the journal; made when it is not there [./data]
+                          [127.0.0.1; QUIPU_HOST]
+  --port PORT             port to listen on [11435; QUIPU_PORT]
+  --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --node URL[,name=N][,slots=N][,resident=N][,label.K=V]
-                          an Ollama server to send work to; repeatable [none]
+                          an Ollama server to send work to; repeatable [none; QUIPU_NODES]
   --embedded on|off       start three simulated nodes when no node is configured and no Ollama
-                          answers [on]
+                          answers [on; QUIPU_EMBEDDED]
   --trust CIDR            who may change models and the house when it listens beyond this machine;
-                          repeatable [none]
-  --allow-host NAME       a further name this house is called by (Host header); repeatable [none]
+                          repeatable [none; QUIPU_TRUST]
+  --allow-host NAME       a further name this house is called by (Host header); repeatable [none;
+                          QUIPU_ALLOW_HOSTS]
   --origin ORIGIN         a further web origin that may call, as OLLAMA_ORIGINS (* stands for any
-                          text); repeatable [none]
+                          text); repeatable [none; QUIPU_ORIGINS]
   --cloud on|off          let names like x:cloud through to the nodes, on their owners' accounts
-                          [off]
-  --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off]
-  --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512]
-  --wait-max DURATION     how long a request may wait for a slot before it is refused [10m]
+                          [off; QUIPU_CLOUD]
+  --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off;
+                          QUIPU_LINK_LOCAL]
+  --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
+                          QUIPU_QUEUE_MAX]
+  --wait-max DURATION     how long a request may wait for a slot before it is refused [10m;
+                          QUIPU_WAIT_MAX]
   --attempts-max N        how often a request is sent to a node in all, while no byte of an answer
-                          has come [3]
-  --load-max DURATION     how long loading a model may take [30m]
-  --probe-every DURATION  how often each node is looked at, give or take a fifth [5s]
-  --lost-after N          looks in a row without an answer until a node counts as lost [3]
+                          has come [3; QUIPU_ATTEMPTS_MAX]
+  --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
+  --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
+                          QUIPU_PROBE_EVERY]
+  --lost-after N          looks in a row without an answer until a node counts as lost [3;
+                          QUIPU_LOST_AFTER]
   --suspect-after DURATION
                           silence of a running request after which its node must prove that it still
-                          answers [30s]
-  --body-max BYTES        largest request body; uploads of blobs have no limit [64M]
-  --connections-max N     connections of clients at once [4096]
-  --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn]
+                          answers [30s; QUIPU_SUSPECT_AFTER]
+  --body-max BYTES        largest request body; uploads of blobs have no limit [64M; QUIPU_BODY_MAX]
+  --connections-max N     connections of clients at once [4096; QUIPU_CONNECTIONS_MAX]
+  --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
+                          QUIPU_LOG]
   --help                  print this
 
 examples:
@@ -306,26 +312,26 @@ usage: quipu sim [options]
 Runs simulated Ollama nodes on this machine until Ctrl-C: Ollama as a client sees it, with models
 that are only names, answers that are made up, and the waits of a real one.
 
-  --nodes N               How many nodes. [3]
-  --port PORT             Port of the first one; the others follow. 0 takes free ones. [21434]
-  --host ADDR             Address to listen on; Host headers are checked on a loopback one.
+  --nodes N               how many nodes [3]
+  --port PORT             port of the first one; the others follow; 0 takes free ones [21434]
+  --host ADDR             address to listen on; Host headers are checked on a loopback one
                           [127.0.0.1]
-  --models NAMES          Models present, by name: embed, think, tools, vision, audio, insert in a
-                          name say what it can. [tiny:latest,embed:latest]
-  --slots N               Requests a model answers at once (OLLAMA_NUM_PARALLEL). [1]
-  --resident N            Models in memory at once (OLLAMA_MAX_LOADED_MODELS). [1]
-  --max-queue N           Requests that may wait for a load (OLLAMA_MAX_QUEUE). [512]
-  --load-ms N             How long a model takes to load. [300]
-  --prefill-tps N         Prompt tokens a second. [2000]
-  --decode-tps N          Answer tokens a second, in each slot. [60]
-  --pull-bytes-per-sec N  Bytes a second of a pull or push. [1000000000]
-  --keep-alive-ms N       How long an idle model stays (OLLAMA_KEEP_ALIVE). [300000]
-  --num-ctx N             Context of a request that asks for none (OLLAMA_CONTEXT_LENGTH). [4096]
-  --words N               Tokens of an answer that nothing cuts short. [32]
-  --seed N                Nodes with equal seeds hold equal models and give equal answers. [1]
-  --speed N               Divides every delay, keep-alives too; replies report undivided time. [1]
-  --cloud                 Whether cloud models are enabled (nobody is signed in).
-  --version V             The version it claims. [0.33.0]
+  --models NAMES          models present, by name: embed, think, tools, vision, audio, insert in a
+                          name say what it can [tiny:latest,embed:latest]
+  --slots N               requests a model answers at once (OLLAMA_NUM_PARALLEL) [1]
+  --resident N            models in memory at once (OLLAMA_MAX_LOADED_MODELS) [1]
+  --max-queue N           requests that may wait for a load (OLLAMA_MAX_QUEUE) [512]
+  --load-ms N             how long a model takes to load [300]
+  --prefill-tps N         prompt tokens a second [2000]
+  --decode-tps N          answer tokens a second, in each slot [60]
+  --pull-bytes-per-sec N  bytes a second of a pull or push [1000000000]
+  --keep-alive-ms N       how long an idle model stays (OLLAMA_KEEP_ALIVE) [300000]
+  --num-ctx N             context of a request that asks for none (OLLAMA_CONTEXT_LENGTH) [4096]
+  --words N               tokens of an answer that nothing cuts short [32]
+  --seed N                nodes with equal seeds hold equal models and give equal answers [1]
+  --speed N               divides every delay, keep-alives too; replies report undivided time [1]
+  --cloud                 whether cloud models are enabled (nobody is signed in)
+  --version V             the version it claims [0.33.0]
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
