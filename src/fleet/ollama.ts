@@ -2,10 +2,10 @@
  * The client of one node. The only importer of undici: one pool per node, kept; no time limit on headers or body,
  * because loading a model and reading a long prompt are silent for minutes.
  */
-import { type Dispatcher, Pool } from 'undici'
+import { buildConnector, type Dispatcher, Pool } from 'undici'
 import type { Call, Outgoing, Receiver } from '../call.ts'
 import { Failure } from '../failure.ts'
-import { guardedLookup } from './address.ts'
+import { guardedLookup, hostOf, objection } from './address.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
 /** TCP probes find a peer that vanished without a word. */
@@ -53,16 +53,20 @@ export class Ollama {
     const { origin, pathname } = new URL(url)
     this.url = url
     this.#prefix = pathname.replace(/\/+$/, '')
+    const connect = buildConnector({
+      timeout: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+      lookup: guardedLookup(linkLocal),
+    })
+    // An address needs no lookup, so it is looked at here.
+    const why = objection(hostOf(new URL(url)), linkLocal)
+    const refuse: buildConnector.connector = (_options, done) => done(new Failure('node.url', why!), null)
     this.#pool = new Pool(origin, {
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: IDLE_SOCKET_MS,
-      connect: {
-        timeout: CONNECT_TIMEOUT_MS,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
-        lookup: guardedLookup(() => linkLocal),
-      },
+      connect: why === undefined ? connect : refuse,
     })
   }
 
@@ -75,26 +79,40 @@ export class Ollama {
       over = true
       receiver.fail(failureOf(error))
     }
+    /** undici takes what a handler throws for trouble on the wire; a bug must not pass for that. */
+    const tell = (words: () => void): void => {
+      if (over) return
+      try {
+        words()
+      } catch (error) {
+        control?.abort(new Error('called off'))
+        fail(error)
+        if (error instanceof Failure) return
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(controller) {
         control = controller
         if (over) controller.abort(new Error('called off'))
       },
       onResponseStart(controller, status) {
-        if (over || status < 200) return
-        receiver.start(status, ((controller as { rawHeaders?: Buffer[] }).rawHeaders ?? []).map(String))
+        if (status < 200) return
+        // As bytes: whatever the node wrote can be written again.
+        const { rawHeaders = [] } = controller as { rawHeaders?: Buffer[] }
+        const raw = rawHeaders.map(bytes => bytes.toString('latin1'))
+        tell(() => receiver.start(status, raw))
       },
-      onResponseData(_controller, chunk) {
-        if (!over) receiver.data(chunk)
-      },
+      onResponseData: (_controller, chunk) => tell(() => receiver.data(chunk)),
       onResponseEnd() {
-        if (over) return
-        over = true
-        receiver.end()
+        tell(() => {
+          receiver.end()
+          over = true
+        })
       },
-      onResponseError(_controller, error) {
-        fail(error)
-      },
+      onResponseError: (_controller, error) => fail(error),
     }
     try {
       this.#pool.dispatch(
@@ -254,14 +272,23 @@ export class Ollamas {
 /** `refused`: nobody took the request. `broken`: somebody did, then went away. */
 function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error
-  const { code = '', message = '' } = error as { code?: string; message?: string }
-  const refused =
-    /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/
-  return new Failure(refused.test(code) ? 'ollama.refused' : 'ollama.broken', message || code, {
+  const { code = '', message = '', syscall } = error as { code?: string; message?: string; syscall?: string }
+  const refused = REFUSED.has(code) && syscall !== 'read' && syscall !== 'write'
+  return new Failure(refused ? 'ollama.refused' : 'ollama.broken', message || code, {
     retryable: true,
     cause: error,
   })
 }
+
+const REFUSED: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
 
 function rows<T>({ models }: { models?: unknown }): readonly T[] {
   const list = Array.isArray(models) ? models : []

@@ -4,7 +4,8 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
-import { hostname } from 'node:os'
+import { hostname, networkInterfaces } from 'node:os'
+import { Failure } from '../failure.ts'
 
 export interface EdgeNeeds {
   /** The address listened on. */
@@ -54,7 +55,7 @@ export class Edge {
 
   constructor({ host, allowedHosts, origins, trust }: EdgeNeeds) {
     this.#local = host === 'localhost' || within(LOOPBACK, host)
-    this.#hosts = new Set([...allowedHosts, hostname().toLowerCase(), host.toLowerCase()])
+    this.#hosts = new Set([...allowedHosts, hostname(), host].map(name => name.toLowerCase()))
     this.#anyOrigin = origins.includes('*')
     this.#origins = [...ORIGINS, ...origins].map(pattern)
     this.#trust = list(trust)
@@ -75,29 +76,55 @@ export class Edge {
     return this.#callable(host) ? { pass: true } : no(403, '')
   }
 
-  /** May this caller change models and the house? Everybody on a house that listens on this machine only. */
-  trusts(req: IncomingMessage): boolean {
-    if (this.#local) return true
-    const address = req.socket.remoteAddress ?? ''
+  /**
+   * Why this caller may not change models and the house; undefined for those who may, which is everybody on a house
+   * that listens on this machine only.
+   */
+  distrusts(req: IncomingMessage): string | undefined {
+    if (this.#local) return undefined
+    const address = plain(req.socket.remoteAddress ?? '')
     // A proxy on this machine speaks for strangers, so what it passes on is not local.
     const direct = !('x-forwarded-for' in req.headers || 'forwarded' in req.headers || 'via' in req.headers)
-    return (direct && within(LOOPBACK, address)) || within(this.#trust, address)
+    if (!(direct && within(LOOPBACK, address)) && !within(this.#trust, address)) {
+      const range = `${address}/${isIP(address) === 6 ? 128 : 32}`
+      return (
+        'this house listens beyond its own machine, and only trusted addresses may do this; to trust yours, start it ' +
+        `with --trust ${range} (or QUIPU_TRUST=${range})`
+      )
+    }
+    // Any web page can make a browser of the trusted call the house, by a name of its own that leads there.
+    const name = nameOf(req.headers.host ?? '')
+    if (isIP(name) !== 0 || this.#isOwn(name)) return undefined
+    return (
+      'this house does not know itself by the name it was called by, and under such a name web pages could call it; ' +
+      'call it by its address, or start it with --allow-host and the name (or QUIPU_ALLOW_HOSTS)'
+    )
   }
 
   /** Ollama checks Host only while it listens on loopback; so does the house. */
   #callable(host: string): boolean {
-    if (!this.#local || host === '') return true
-    const name = host
-      .replace(/:\d+$/, '')
-      .replace(/^\[|\]$/g, '')
-      .toLowerCase()
-    if (isIP(name) !== 0) return within(LOCAL, name) || this.#hosts.has(name)
-    return name === 'localhost' || this.#hosts.has(name) || /\.(localhost|local|internal)$/.test(name)
+    if (!this.#local) return true
+    const name = nameOf(host)
+    return isIP(name) === 0 ? this.#isOwn(name) : within(LOCAL, name) || this.#hosts.has(name) || isOurs(name)
+  }
+
+  #isOwn(name: string): boolean {
+    return name === '' || name === 'localhost' || this.#hosts.has(name) || /\.(localhost|local|internal)$/.test(name)
   }
 }
 
-export function isLoopback(address: string): boolean {
-  return address === 'localhost' || within(LOOPBACK, address)
+/** Host without port and brackets, in lower case. */
+function nameOf(host: string): string {
+  if (isIP(host) === 6) return host
+  return host
+    .replace(/:\d*$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+    .toLowerCase()
+}
+
+/** Is it an address of this machine? */
+function isOurs(address: string): boolean {
+  return Object.values(networkInterfaces()).some(own => own?.some(known => known.address === address))
 }
 
 function no(status: 400 | 403, message: string): Verdict {
@@ -115,15 +142,24 @@ function list(ranges: readonly string[]): BlockList {
   for (const range of ranges) {
     const [address = '', bits] = range.split('/')
     const v6 = isIP(address) === 6
-    block.addSubnet(address, bits === undefined ? (v6 ? 128 : 32) : Number(bits), v6 ? 'ipv6' : 'ipv4')
+    try {
+      block.addSubnet(address, bits === undefined ? (v6 ? 128 : 32) : Number(bits), v6 ? 'ipv6' : 'ipv4')
+    } catch {
+      throw new Failure('config.invalid', `--trust: "${range}" is not an address range such as 10.0.0.0/8`)
+    }
   }
   return block
 }
 
 function within(block: BlockList, address: string): boolean {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
-  const family = isIP(plain)
-  return family !== 0 && block.check(plain, family === 6 ? 'ipv6' : 'ipv4')
+  const bare = plain(address)
+  const family = isIP(bare)
+  return family !== 0 && block.check(bare, family === 6 ? 'ipv6' : 'ipv4')
+}
+
+/** An IPv4 address that came in through an IPv6 socket, as it is usually written. */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }
 
 function pattern(origin: string): RegExp {

@@ -1,7 +1,7 @@
 /**
  * The figures a node gives at the end of an answer, read from its last bytes: token counts and durations (Ollama's
  * are in nanoseconds), and whether the stream reached its own end. Text inside JSON strings has its quotes escaped,
- * so a model cannot talk figures into being.
+ * and what a model says comes before what the node says of it, so a model cannot talk figures into being.
  */
 import type { Figures } from '../../machines/request.ts'
 import type { Tally } from './relay.ts'
@@ -9,50 +9,70 @@ import type { Tally } from './relay.ts'
 export interface Outcome {
   readonly figures: Figures
   /** What the stream itself says went wrong, if it does. */
-  readonly trouble?: 'error-line' | 'unterminated'
+  readonly trouble?: Trouble
 }
 
-export function readFigures(path: string, { tail, contentType, status }: Tally): Outcome {
-  const text = tail.toString('latin1')
-  const figures: Figures = {
-    ...count('promptTokens', text, /"(?:prompt_eval_count|prompt_tokens|input_tokens)":(\d+)/g),
-    ...count('outputTokens', text, /"(?:eval_count|completion_tokens|output_tokens)":(\d+)/g),
-    ...span('loadMs', text, /"load_duration":(\d+)/),
-    ...span('promptMs', text, /"prompt_eval_duration":(\d+)/),
-    ...span('outputMs', text, /"eval_duration":(\d+)/),
-    ...word(text),
+type Trouble = 'error-line' | 'unterminated'
+
+/** The names native, OpenAI and Anthropic answers have for them; the last one said counts. */
+const COUNTS = {
+  promptTokens: ['"prompt_eval_count":', '"prompt_tokens":', '"input_tokens":'],
+  outputTokens: ['"eval_count":', '"completion_tokens":', '"output_tokens":'],
+} as const
+const SPANS = {
+  loadMs: '"load_duration":',
+  promptMs: '"prompt_eval_duration":',
+  outputMs: '"eval_duration":',
+} as const
+const REASONS = ['"done_reason":"', '"finish_reason":"', '"stop_reason":"']
+
+/** How a stream of events says that it is over. */
+const LAST_EVENTS: readonly (readonly [path: string, end: RegExp])[] = [
+  ['/v1/messages', /(?:^|\n)event: message_stop\n/],
+  ['/v1/responses', /(?:^|\n)event: response\.(?:completed|incomplete|failed)\n/],
+  ['/v1/', /(?:^|\n)data: \[DONE\]\n/],
+]
+
+export function readFigures(path: string, tally: Tally): Outcome {
+  const all = tally.tail.toString('latin1')
+  // In a native answer the arguments of a tool call are plain JSON, and come before this.
+  const text = path.startsWith('/api/') ? all.slice(Math.max(0, all.lastIndexOf('"done":true'))) : all
+  const figures: Record<string, number | string> = {}
+  for (const [name, keys] of Object.entries(COUNTS)) {
+    const value = numberAfter(text, lastOf(text, keys))
+    if (value !== undefined) figures[name] = value
   }
-  const trouble = status < 400 ? troubleIn(path, contentType, text) : undefined
+  for (const [name, key] of Object.entries(SPANS)) {
+    const nanos = numberAfter(text, lastOf(text, [key]))
+    if (nanos !== undefined) figures[name] = Math.round(nanos / 1e4) / 100
+  }
+  const doneReason = /^[a-z_]{1,32}(?=")/.exec(text.slice(lastOf(text, REASONS)).slice(0, 33))?.[0]
+  if (doneReason !== undefined) figures.doneReason = doneReason
+  const trouble = troubleOf(path, tally)
   return trouble === undefined ? { figures } : { figures, trouble }
 }
 
 /** Ollama's SSE streams end silently when a runner dies; its NDJSON streams end with an error line. */
-function troubleIn(path: string, contentType: string, text: string): Outcome['trouble'] {
+export function troubleOf(path: string, { status, contentType, tail }: Tally): Trouble | undefined {
+  if (status >= 400) return undefined
   if (contentType.startsWith('application/x-ndjson')) {
-    return /(?:^|\n)\{"error":"(?:[^"\\]|\\.)*"\}\n?$/.test(text) ? 'error-line' : undefined
+    const line = tail.toString('latin1').trimEnd().split('\n').at(-1)!
+    return line.startsWith('{"error":"') && line.endsWith('"}') ? 'error-line' : undefined
   }
   if (!contentType.startsWith('text/event-stream')) return undefined
-  const end = path.startsWith('/v1/messages')
-    ? '"type":"message_stop"'
-    : path.startsWith('/v1/responses')
-      ? '"type":"response.completed"'
-      : 'data: [DONE]'
-  return text.includes(end) ? undefined : 'unterminated'
+  const end = LAST_EVENTS.find(([prefix]) => path.startsWith(prefix))?.[1]
+  return end === undefined || end.test(tail.toString('latin1')) ? undefined : 'unterminated'
 }
 
-function count<K extends string>(name: K, text: string, pattern: RegExp): { [key in K]?: number } {
-  const last = [...text.matchAll(pattern)].at(-1)
-  return (last === undefined ? {} : { [name]: Number(last[1]) }) as { [key in K]?: number }
+/** The place after the last of some keys; past the end where there is none. */
+function lastOf(text: string, keys: readonly string[]): number {
+  const places = keys.map(key => (text.includes(key) ? text.lastIndexOf(key) + key.length : -1))
+  const last = Math.max(...places)
+  return last < 0 ? text.length : last
 }
 
-function span<K extends string>(name: K, text: string, pattern: RegExp): { [key in K]?: number } {
-  const found = pattern.exec(text)
-  return (found === null ? {} : { [name]: Math.round(Number(found[1]) / 1e4) / 100 }) as {
-    [key in K]?: number
-  }
-}
-
-function word(text: string): { doneReason?: string } {
-  const last = [...text.matchAll(/"(?:done_reason|finish_reason|stop_reason)":"([a-z_]{1,32})"/g)].at(-1)
-  return last === undefined ? {} : { doneReason: last[1]! }
+/** Digits only, and no more than a double holds. */
+function numberAfter(text: string, at: number): number | undefined {
+  const digits = /^\d{1,18}(?!\d)/.exec(text.slice(at, at + 20))?.[0]
+  return digits === undefined ? undefined : Number(digits)
 }

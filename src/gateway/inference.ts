@@ -2,7 +2,7 @@
  * One inference request, from the client's socket to the journal's last word on it: admitted, assigned when a slot is
  * free, relayed, retried on another node while the client has seen nothing, and closed by exactly one fact.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { canonicalName, sourceOf } from '../../machines/name.ts'
 import type { Outgoing, Upstream } from '../call.ts'
 import type { Clock } from '../clock.ts'
@@ -13,9 +13,11 @@ import { type EstimatesProjection, runEstimateMs } from '../projections/estimate
 import type { Fleet } from '../projections/fleet.ts'
 import type { RequestsProjection } from '../projections/requests.ts'
 import { readFigures } from './figures.ts'
-import { type Peeked, peek } from './peek.ts'
-import { BUSY, type Dialect, dialectOf, lastWords, refuse } from './refusals.ts'
+import { CLOUD_OFF, type OllamaApi } from './ollama.ts'
+import { isZero, type Peeked, peek } from './peek.ts'
+import { BUSY, type Dialect, dialectOf, lastWords, plainly, type Refused, refuse, UNWRITABLE } from './refusals.ts'
 import { type Ending, headersForNode, type Relay, relay } from './relay.ts'
+import type { Visit } from './visit.ts'
 
 /** Where a live socket waits; see scheduler/seats.ts. */
 export interface SeatsLike {
@@ -44,19 +46,14 @@ export interface InferenceNeeds {
   readonly upstream: (url: string) => Upstream
   /** Looks at a node again: it may have loaded or unloaded something. */
   readonly look: (node: string) => unknown
-  /** Sends a request that no schedule can help: a body that names no model. */
-  readonly passAny: (req: IncomingMessage, res: ServerResponse, path: string, body: Buffer) => Promise<void>
-  /** A wish to unload goes to every node that has the model in memory. */
-  readonly unload: (res: ServerResponse, path: string, out: Outgoing, model: string) => Promise<void>
+  /** For what is not a question to a model: bodies that name none, and the wish to unload one. */
+  readonly api: OllamaApi
 }
 
 interface Incoming {
   readonly id: string
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
-  readonly path: string
+  readonly visit: Visit
   readonly dialect: Dialect
-  readonly body: Buffer
   readonly model: string
 }
 
@@ -66,8 +63,6 @@ interface Running {
   /** On the monotonic clock. */
   heardAt: number
 }
-
-const CLOUD_OFF = 'ollama cloud is disabled: remote model is unavailable'
 
 export class Inference {
   readonly #needs: InferenceNeeds
@@ -84,54 +79,53 @@ export class Inference {
       yield { node, model, silentMs: now - heardAt }
   }
 
-  async handle(req: IncomingMessage, res: ServerResponse, body: Buffer): Promise<void> {
-    const { clock, config, engine, requests, seats } = this.#needs
-    const path = req.url!
-    const dialect = dialectOf(path)
-    const peeked = await peek(body, req.headers)
-    const refused = this.#refusal(req, peeked)
+  async handle(visit: Visit): Promise<void> {
+    const { api, clock, config, engine, requests, seats } = this.#needs
+    const { req, res, route, body, by } = visit
+    const dialect = dialectOf(route)
+    const peeked = await peek(route, body, req.headers)
+    const refused = this.#refusal(visit, peeked)
     if (refused !== undefined) return refuse(res, refused.native ? 'ollama' : dialect, refused)
-    const model = peeked.model === undefined ? undefined : canonicalName(sourceOf(peeked.model).name)
-    if (model === undefined) return this.#needs.passAny(req, res, path, body)
-    if (peeked.unload && dialect === 'ollama') {
-      return this.#needs.unload(res, path, outgoing(req, path, body), model)
-    }
+    const model = canonicalName(sourceOf(peeked.model?.trim() ?? '').name)
+    if (model === undefined) return api.any(visit)
+    await api.nodes.seek(model)
+    if (res.destroyed) return
+    if (!config.cloud && api.nodes.isElsewhere(model)) return api.refuseCloud(res, 'inference')
+    if (peeked.unload) return api.unload(visit, outgoing(visit), model)
     if (requests.state.waitingCount >= config.queueMax) {
-      return refuse(res, dialect, {
-        status: 503,
-        message: BUSY,
-        headers: { 'Retry-After': this.#retryAfter(model) },
-      })
+      const headers = { 'Retry-After': this.#retryAfter(model) }
+      return refuse(res, dialect, { status: 503, message: BUSY, headers })
     }
 
-    const incoming: Incoming = { id: clock.id(), req, res, path, dialect, body, model }
-    seats.take(incoming.id, {
-      ...(peeked.options && { options: peeked.options }),
-      ...(peeked.keepAlive !== undefined && { keepAlive: peeked.keepAlive }),
-    })
+    const incoming: Incoming = { id: clock.id(), visit, dialect, model }
+    const { options, keepAlive } = peeked
+    seats.take(incoming.id, { ...(options && { options }), ...(keepAlive !== undefined && { keepAlive }) })
     try {
       engine.commit('request', incoming.id, {
         type: 'request.admit',
         data: {
-          path: path.split('?', 1)[0]!,
+          path: route,
           model,
-          client: req.socket.remoteAddress ?? '',
+          client: by,
           priority: Number(req.headers['x-quipu-priority'] ?? 5),
           bodyBytes: body.length,
           expiresAt: clock.now() + config.waitMaxMs,
           attemptsMax: config.attemptsMax,
         },
       })
-      await this.#serve(incoming)
+      const node = await this.#serve(incoming)
+      if (node === undefined || keepAlive === undefined) return
+      api.nodes.touch(node) // the model stays longer now, or shorter
+      if (isZero(keepAlive)) this.#needs.look(node)
     } finally {
       seats.leave(incoming.id)
     }
-    if (peeked.keepAlive !== undefined) this.#lookWhereLoaded(model)
   }
 
-  /** Waits for a slot, runs there, and again, until the request is over. */
-  async #serve(incoming: Incoming): Promise<void> {
-    const { id, res, path, dialect, model } = incoming
+  /** Waits for a slot, runs there, and again, until the request is over. Resolves to the node that answered it. */
+  async #serve(incoming: Incoming): Promise<string | undefined> {
+    const { id, visit, dialect, model } = incoming
+    const { res, route } = visit
     const { seats } = this.#needs
     const gone = new Promise<{ readonly to: 'gone' }>(resolve => {
       res.once('close', () => resolve({ to: 'gone' }))
@@ -144,13 +138,12 @@ export class Inference {
       const ending = await this.#run(incoming, node, url)
       switch (ending.as) {
         case 'ended': {
-          const { figures, trouble } = readFigures(path, ending)
+          const { figures, trouble } = readFigures(route, ending)
           const { bytes, chunks } = ending
           const data = { reason: trouble ?? '', retryable: false, bytes, chunks }
           if (trouble !== undefined) this.#close(id, { type: 'request.fail', data })
           else this.#close(id, { type: 'request.complete', data: { bytes, chunks, ...figures } })
-          if (figures.doneReason === 'unload') this.#needs.look(node)
-          return
+          return node
         }
         case 'left':
           return this.#abandon(id, ending.bytes, ending.chunks)
@@ -158,29 +151,30 @@ export class Inference {
           const { bytes, chunks, failure } = ending
           const data = { reason: reasonOf(failure), retryable: false, bytes, chunks }
           this.#close(id, { type: 'request.fail', data })
-          return
+          return undefined
         }
         case 'declined':
           continue
         case 'unreached': {
           if (this.#fails(id, reasonOf(ending.failure)) === 'retried') continue
-          const message = `node ${node} could not answer for ${model}: ${ending.failure.message}`
-          return refuse(res, dialect, { status: 502, message, headers: this.#marks(id, node) })
+          const message = `node ${node} could not answer for ${model}: ${plainly(ending.failure)}`
+          refuse(res, dialect, { status: 502, message, headers: this.#marks(id, node) })
+          return undefined
         }
       }
     }
   }
 
   async #run(incoming: Incoming, node: string, url: string): Promise<Ending> {
-    const { id, req, res, path, dialect, body, model } = incoming
+    const { id, visit, dialect, model } = incoming
     const { clock, engine, seats, upstream } = this.#needs
     const running: Running = { node, model, heardAt: clock.monotonic() }
     this.#running.set(id, running)
     const job: Relay = {
       clock,
-      res,
+      res: visit.res,
       upstream: upstream(url),
-      out: outgoing(req, path, body),
+      out: outgoing(visit),
       headers: this.#marks(id, node),
       decline: status =>
         RETRIED.has(status) && this.#fails(id, status === 503 ? 'busy' : 'error', status) === 'retried',
@@ -191,9 +185,9 @@ export class Inference {
       lastWords: (type, failure) =>
         lastWords(
           dialect,
-          path,
+          visit.route,
           type,
-          `node ${node} went away in the middle of its answer: ${failure.message}`,
+          `node ${node} went away in the middle of its answer: ${plainly(failure)}`,
         ),
       cut: cut => seats.onCut(id, reason => cut(new Failure(`ollama.${reason}`, `the node is ${reason}`))),
     }
@@ -204,11 +198,9 @@ export class Inference {
     }
   }
 
-  #refusal(
-    req: IncomingMessage,
-    { model }: Peeked,
-  ): { status: number; message: string; native?: boolean; headers?: Record<string, string> } | undefined {
+  #refusal({ req }: Visit, peeked: Peeked): (Refused & { readonly native?: boolean }) | undefined {
     const { config, engine } = this.#needs
+    const { model = '', cloud, unreadable } = peeked
     const priority = req.headers['x-quipu-priority']
     if (priority !== undefined && !/^[0-9]$/.test(String(priority))) {
       return {
@@ -216,17 +208,15 @@ export class Inference {
         message: 'X-Quipu-Priority must be one digit, 0 (last) to 9 (first); 5 is the default',
       }
     }
-    const { source } = sourceOf(model ?? '')
-    if (source === 'both') {
-      return { status: 400, message: `use either :local or :cloud, not both: "${model}"`, native: true }
+    if (unreadable !== undefined) return { status: 400, message: unreadable }
+    if (sourceOf(model.trim()).source === 'both') {
+      const message = `use either :local or :cloud, not both: "${model.trim()}"`
+      return { status: 400, message, native: true }
     }
-    if (source === 'cloud' && !config.cloud) return { status: 403, message: CLOUD_OFF, native: true }
-    if (!engine.writable) {
-      const message =
-        'the house cannot write its journal (is the disk full?), so it takes nothing new; see /readyz'
-      return { status: 503, message, headers: { 'Retry-After': '10' } }
+    if (cloud && !config.cloud) {
+      return { status: 403, message: `ollama cloud is disabled: ${CLOUD_OFF.inference}`, native: true }
     }
-    return undefined
+    return engine.writable ? undefined : UNWRITABLE
   }
 
   /** Does the law say retried, or is that the end of it? */
@@ -236,21 +226,21 @@ export class Inference {
     return fact?.type === 'request.retried' ? 'retried' : 'failed'
   }
 
-  #dismiss({ id, res, dialect, model }: Incoming, reason: 'expired' | 'readonly'): void {
+  #dismiss({ id, visit, dialect, model }: Incoming, reason: 'expired' | 'readonly'): undefined {
     if (reason === 'readonly') {
       this.#close(id, {
         type: 'request.fail',
         data: { reason: 'journal', retryable: false, bytes: 0, chunks: 0 },
       })
     }
-    refuse(res, dialect, {
+    refuse(visit.res, dialect, {
       status: 503,
       message: BUSY,
       headers: { 'Retry-After': this.#retryAfter(model), 'X-Quipu-Request': id },
     })
   }
 
-  #abandon(id: string, bytes: number, chunks: number): void {
+  #abandon(id: string, bytes: number, chunks: number): undefined {
     this.#close(id, { type: 'request.abandon', data: { bytes, chunks } })
   }
 
@@ -275,19 +265,13 @@ export class Inference {
     const seconds = (requests.state.waitingCount * slowest) / Math.max(1, slots) / 1_000
     return String(Math.min(60, Math.max(1, Math.ceil(seconds))))
   }
-
-  #lookWhereLoaded(model: string): void {
-    for (const node of this.#needs.fleet.state.values()) {
-      if (node.reach === 'up' && model !== '') this.#needs.look(node.name)
-    }
-  }
 }
 
 /** Busy, broken or behind something broken; 501 says "never", so it is an answer. */
 const RETRIED: ReadonlySet<number> = new Set([500, 502, 503, 504])
 
-function outgoing(req: IncomingMessage, path: string, body: Buffer): Outgoing {
-  return { method: 'POST', path, headers: headersForNode(req.headers), body }
+function outgoing({ req, target, body }: Visit): Outgoing {
+  return { method: 'POST', path: target, headers: headersForNode(req.headers), body }
 }
 
 function reasonOf({ code }: Failure): string {

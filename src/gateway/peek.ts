@@ -1,196 +1,213 @@
 /**
- * Reads what routing needs from a copy of a request's body; the body itself goes on untouched. Ollama reads field
- * names in any letter case, takes the last of several, and ignores what follows the first JSON value.
+ * Reads what routing needs from a copy of a request's body; the body itself goes on untouched. Read as Ollama reads it,
+ * or a client could tell the house one model and the node another: the path says what the body is, not its
+ * Content-Type; field names in any letter case; the last of several; and what follows the first JSON value is nothing.
  */
 import { promisify } from 'node:util'
 import { zstdDecompress } from 'node:zlib'
+import { sourceOf } from '../../machines/name.ts'
+import { formModel } from './form.ts'
+import { strides, Walk } from './walk.ts'
 
 export interface Peeked {
   /** The model as the client wrote it; undefined where the body names none, or is not JSON. */
   readonly model?: string
+  /** The older field for it, which only the verbs still read. */
+  readonly name?: string
+  /** One of the models named runs at ollama.com. */
+  readonly cloud: boolean
+  /** An empty prompt with keep_alive 0: not a question, but the wish to unload. */
+  readonly unload: boolean
   /** Only the options that decide how a model is loaded. */
   readonly options?: Readonly<Record<string, unknown>>
   readonly keepAlive?: unknown
-  /** An empty prompt with keep_alive 0: not a question, but the wish to unload. */
-  readonly unload: boolean
-  /** Names of files in a create: relative name → digest. */
-  readonly files?: Readonly<Record<string, unknown>>
+  /** Digests of the uploads that a create is made from. */
+  readonly digests: readonly string[]
   readonly from?: string
   readonly source?: string
   readonly destination?: string
   readonly stream?: boolean
   readonly insecure?: boolean
+  /** The node might read it otherwise than the house does, so it goes to none. Why. */
+  readonly unreadable?: string
 }
 
 /** Ollama's own limit for unpacked zstd bodies. */
 const UNPACKED_BYTES_MAX = 20 * 1024 * 1024
-/** A value worth parsing is small; prompts, messages and images are skipped. */
+/** A value worth parsing is small; prompts, messages and images are crossed. */
 const VALUE_BYTES_MAX = 256 * 1024
+/** The longest of the names below, every letter written as an escape. */
+const KEY_BYTES_MAX = 11 * 6
 
-const LOAD_OPTIONS = [
-  'num_ctx',
-  'num_batch',
-  'num_gpu',
-  'main_gpu',
-  'use_mmap',
-  'num_thread',
-  'draft_num_predict',
-]
+const KEYS: ReadonlySet<string> = new Set([
+  ...['model', 'name', 'options', 'keep_alive', 'stream', 'prompt', 'messages'],
+  ...['files', 'adapters', 'draft_files', 'from', 'source', 'destination', 'insecure'],
+])
 
-const unzstd = promisify(zstdDecompress)
+const LOAD_OPTIONS: ReadonlySet<string> = new Set([
+  ...['num_ctx', 'num_batch', 'num_gpu', 'main_gpu', 'use_mmap', 'num_thread', 'draft_num_predict'],
+])
 
-const NOTHING: Peeked = { unload: false }
+/** Each of Ollama's ways to unload is an empty one of these. */
+const QUESTIONS: Readonly<Record<string, string>> = { '/api/generate': 'prompt', '/api/chat': 'messages' }
 
-export async function peek(body: Buffer, headers: { readonly [name: string]: unknown }): Promise<Peeked> {
+const NOTHING: Peeked = { cloud: false, unload: false, digests: [] }
+
+const unzstd = promisify(zstdDecompress) as unknown as (
+  body: Buffer,
+  options: object,
+) => Promise<{ readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } }>
+
+/** `path` as the table of routes has it. */
+export async function peek(
+  path: string,
+  body: Buffer,
+  headers: { readonly [name: string]: unknown },
+): Promise<Peeked> {
   if (body.length === 0) return NOTHING
-  const type = String(headers['content-type'] ?? '')
-  if (type.startsWith('multipart/form-data')) return peekForm(body, type)
-  if (headers['content-encoding'] !== 'zstd') return peekJson(body)
+  if (path === '/v1/audio/transcriptions') return peekForm(body, String(headers['content-type'] ?? ''))
+  if (!path.startsWith('/v1/') || headers['content-encoding'] !== 'zstd') return peekJson(body, QUESTIONS[path])
   try {
-    return peekJson(await unzstd(body, { maxOutputLength: UNPACKED_BYTES_MAX }))
+    const { buffer, engine } = await unzstd(body, { maxOutputLength: UNPACKED_BYTES_MAX, info: true })
+    // A node reads all the frames there are, Node only the first.
+    if (engine.bytesWritten === body.length) return peekJson(buffer)
   } catch {
-    return NOTHING // the node says what is wrong with it
+    // Too large, or not zstd.
   }
+  return { ...NOTHING, unreadable: 'failed to decompress request body' }
 }
 
-export function peekJson(body: Buffer): Peeked {
-  const found = topLevel(body)
+/** `question` is the key whose emptiness makes a request with keep_alive 0 an unload. */
+export async function peekJson(body: Buffer, question?: string): Promise<Peeked> {
+  const found = await topLevel(body)
   if (found === undefined) return NOTHING
-  const value = (key: string): unknown => {
-    const range = found.get(key)
-    if (range === undefined || range[1] - range[0] > VALUE_BYTES_MAX) return undefined
-    try {
-      return JSON.parse(body.toString('utf8', range[0], range[1]))
-    } catch {
-      return undefined
-    }
-  }
-  const word = (key: string): string | undefined => {
-    const held = value(key)
+  const text = (key: string): string | undefined => {
+    const held = found.values.get(key)
     return typeof held === 'string' && held !== '' ? held : undefined
   }
-  const model = word('model') ?? word('name')
-  const options = pick(value('options'))
-  const keepAlive = value('keep_alive')
-  const files = value('files')
-  const [from, source, destination] = [word('from'), word('source'), word('destination')]
-  const [stream, insecure] = [value('stream'), value('insecure')]
+  const flag = (key: string): boolean | undefined => {
+    const held = found.values.get(key)
+    return typeof held === 'boolean' ? held : undefined
+  }
+  const keepAlive = found.values.get('keep_alive')
   return {
-    unload: isZero(keepAlive) && isEmpty(found, body),
-    ...(model !== undefined && { model }),
-    ...(options !== undefined && { options }),
-    ...(keepAlive !== undefined && keepAlive !== null && { keepAlive }),
-    ...(typeof files === 'object' && files !== null && { files: files as Record<string, unknown> }),
-    ...(from !== undefined && { from }),
-    ...(source !== undefined && { source }),
-    ...(destination !== undefined && { destination }),
-    ...(typeof stream === 'boolean' && { stream }),
-    ...(typeof insecure === 'boolean' && { insecure }),
+    cloud: found.cloud,
+    unload: question !== undefined && isZero(keepAlive) && isEmpty(found.values.get(question)),
+    digests: ['files', 'adapters', 'draft_files'].flatMap(key => texts(found.values.get(key))),
+    ...given({
+      model: text('model'),
+      name: text('name'),
+      options: loadOptions(found.values.get('options')),
+      keepAlive,
+      from: text('from'),
+      source: text('source'),
+      destination: text('destination'),
+      stream: flag('stream'),
+      insecure: flag('insecure'),
+    }),
   }
 }
 
-/** Byte ranges of the values of the first object's keys, by key in lower case; undefined for anything else. */
-function topLevel(body: Buffer): Map<string, readonly [number, number]> | undefined {
-  let at = blank(body, 0)
-  if (body[at] !== 0x7b) return undefined
-  const found = new Map<string, readonly [number, number]>()
-  at = blank(body, at + 1)
-  while (body[at] === 0x22) {
-    const end = skipString(body, at)
-    if (end < 0) return undefined
-    const key = body.toString('utf8', at + 1, end - 1).toLowerCase()
-    at = blank(body, end)
-    if (body[at] !== 0x3a) return undefined
-    const start = blank(body, at + 1)
-    const stop = skipValue(body, start)
-    if (stop < 0) return undefined
-    found.set(key, [start, stop])
-    at = blank(body, stop)
-    if (body[at] !== 0x2c) break
-    at = blank(body, at + 1)
-  }
-  return body[at] === 0x7d ? found : undefined
-}
-
-function blank(body: Buffer, from: number): number {
-  let at = from
-  while (body[at] === 0x20 || body[at] === 0x0a || body[at] === 0x0d || body[at] === 0x09) at += 1
-  return at
-}
-
-/** The place after the closing quote, or -1. Long strings (images) are crossed by indexOf, at memory speed. */
-function skipString(body: Buffer, open: number): number {
-  let at = open + 1
-  for (;;) {
-    const quote = body.indexOf(0x22, at)
-    if (quote < 0) return -1
-    let slashes = 0
-    while (body[quote - 1 - slashes] === 0x5c) slashes += 1
-    if (slashes % 2 === 0) return quote + 1
-    at = quote + 1
-  }
-}
-
-function skipValue(body: Buffer, start: number): number {
-  const first = body[start]
-  if (first === 0x22) return skipString(body, start)
-  if (first !== 0x7b && first !== 0x5b) {
-    let at = start
-    while (at < body.length && body[at] !== 0x2c && body[at] !== 0x7d && body[at] !== 0x5d) at += 1
-    return at === start ? -1 : at
-  }
-  let depth = 0
-  let at = start
-  while (at < body.length) {
-    const byte = body[at]
-    if (byte === 0x22) {
-      at = skipString(body, at)
-      if (at < 0) return -1
-      continue
-    }
-    if (byte === 0x7b || byte === 0x5b) depth += 1
-    else if (byte === 0x7d || byte === 0x5d) {
-      depth -= 1
-      if (depth === 0) return at + 1
-    }
-    at += 1
-  }
-  return -1
-}
-
-function pick(options: unknown): Readonly<Record<string, unknown>> | undefined {
-  if (typeof options !== 'object' || options === null) return undefined
-  const kept = Object.entries(options).filter(([name]) => LOAD_OPTIONS.includes(name))
-  return kept.length === 0 ? undefined : Object.fromEntries(kept)
-}
-
-function isZero(keepAlive: unknown): boolean {
-  return (
-    keepAlive === 0 ||
-    (typeof keepAlive === 'string' && /^[+-]?0+(?:\.0*)?(?:ns|us|µs|ms|s|m|h)?$/.test(keepAlive))
+/** Zero in one of the forms a duration may have. */
+export function isZero(keepAlive: unknown): boolean {
+  if (typeof keepAlive !== 'string') return keepAlive === 0
+  return /^[+-]?(?:0|(?:0+(?:\.0*)?|\.0+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:0+(?:\.0*)?|\.0+)(?:ns|us|µs|μs|ms|s|m|h))*)$/.test(
+    keepAlive,
   )
 }
 
-/** No prompt and no messages. */
-function isEmpty(found: ReadonlyMap<string, readonly [number, number]>, body: Buffer): boolean {
-  return ['prompt', 'messages', 'input', 'images', 'suffix'].every(key => {
-    const range = found.get(key)
-    if (range === undefined) return true
-    const text = body.toString('utf8', range[0], Math.min(range[1], range[0] + 16)).replace(/\s+/g, '')
-    return text === '""' || text === '[]' || text === 'null'
-  })
+/** Would a node send a request for this model to ollama.com? It drops blanks around a name and around its suffix. */
+export function isCloud(model: string): boolean {
+  const { source } = sourceOf(model.replace(/[\s\u0085]+/g, ''))
+  return source === 'cloud' || source === 'both'
 }
 
-/** The `model` field of a form; the file beside it is not looked at. */
-function peekForm(body: Buffer, type: string): Peeked {
-  const boundary = /boundary=(?:"([^"]+)"|([^;\s]+))/.exec(type)
-  const mark = boundary?.[1] ?? boundary?.[2]
-  if (mark === undefined) return NOTHING
-  const named = body.indexOf('name="model"')
-  if (named < 0) return NOTHING
-  const start = body.indexOf('\r\n\r\n', named)
-  const stop = start < 0 ? -1 : body.indexOf(`\r\n--${mark}`, start + 4)
-  if (stop < 0 || stop - start > VALUE_BYTES_MAX) return NOTHING
-  const model = body.toString('utf8', start + 4, stop).trim()
-  return model === '' ? NOTHING : { unload: false, model }
+/** A value too long to be worth reading; not empty, not zero, no text. */
+const LONG = Symbol('long')
+
+/** The values of the first object's keys that matter, by key in lower case; undefined for what is no object. */
+async function topLevel(
+  body: Buffer,
+): Promise<{ readonly values: ReadonlyMap<string, unknown>; readonly cloud: boolean } | undefined> {
+  const walk = new Walk(body)
+  const blanks = (): boolean => walk.blanks()
+  const cross = (): boolean => walk.cross()
+  const values = new Map<string, unknown>()
+  let cloud = false
+  if (!blanks()) await strides(walk, blanks)
+  if (!walk.sees(0x7b)) return undefined
+  do {
+    walk.at += 1
+    if (!blanks()) await strides(walk, blanks)
+    if (!walk.sees(0x22)) break
+    const name = walk.at
+    walk.enter()
+    if (!cross()) await strides(walk, cross)
+    const key = keyOf(body, name, walk.at)
+    if (!blanks()) await strides(walk, blanks)
+    if (!walk.sees(0x3a)) return undefined
+    walk.at += 1
+    if (!blanks()) await strides(walk, blanks)
+    const start = walk.at
+    walk.enter()
+    if (!cross()) await strides(walk, cross)
+    const value = key === undefined ? null : valueOf(body, start, walk.at)
+    if (value === undefined) return undefined
+    // Go leaves a field as it is when it reads null.
+    if (value !== null) values.set(key!, value)
+    // The door to ollama.com looks at `model` alone, the rest at the last one in any letter case: either may count.
+    if (key === 'model') cloud ||= value === LONG || (typeof value === 'string' && isCloud(value))
+    if (!blanks()) await strides(walk, blanks)
+  } while (walk.sees(0x2c))
+  return walk.sees(0x7d) ? { values, cloud } : undefined
+}
+
+/** The key in lower case if it matters. */
+function keyOf(body: Buffer, start: number, end: number): string | undefined {
+  if (end - start - 2 > KEY_BYTES_MAX) return undefined
+  const text = body.toString('utf8', start, end)
+  const key = text.includes('\\') ? parsed(text) : text.slice(1, -1)
+  if (typeof key !== 'string') return undefined
+  const name = key.toLowerCase()
+  if (KEYS.has(name)) return name
+  const folded = name.includes('ſ') ? name.replaceAll('ſ', 's') : '' // as Go does
+  return KEYS.has(folded) ? folded : undefined
+}
+
+/** Undefined for what is not JSON. */
+function valueOf(body: Buffer, start: number, end: number): unknown {
+  return end - start > VALUE_BYTES_MAX ? LONG : parsed(body.toString('utf8', start, end))
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
+}
+
+function texts(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return []
+  return Object.values(value).filter(held => typeof held === 'string')
+}
+
+function loadOptions(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const kept = Object.entries(value).filter(([name]) => LOAD_OPTIONS.has(name))
+  return kept.length === 0 ? undefined : Object.fromEntries(kept)
+}
+
+function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
+}
+
+function peekForm(body: Buffer, contentType: string): Peeked {
+  const { model, unreadable } = formModel(body, contentType)
+  if (unreadable !== undefined) return { ...NOTHING, unreadable: `failed to parse multipart form: ${unreadable}` }
+  return model === undefined || model === '' ? NOTHING : { ...NOTHING, cloud: isCloud(model), model }
 }

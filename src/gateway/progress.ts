@@ -11,38 +11,48 @@ export interface Line {
   readonly error?: string
 }
 
+/** A model has some ten steps and, cut into tensors, some thousand blobs. More than this is not a pull. */
+const STEPS_MAX = 100
+const BLOBS_MAX = 20_000
+const TEXT_MAX = 1_024
+
 export class Progress {
-  readonly #nodes: readonly string[]
-  readonly #blobs = new Map<string, Map<string, { total: number; completed: number }>>()
-  readonly #steps = new Map<string, string>()
+  /** Nodes that are neither done nor failed, by the step they have reached; -1 before the first. */
+  readonly #working = new Map<string, number>()
+  readonly #blobs = new Map<string, Map<string, { readonly total: number; readonly completed: number }>>()
   readonly #errors = new Map<string, string>()
-  readonly #done = new Set<string>()
+  readonly #count: number
   /** Steps in the order they first came, and how far the merged stream is. */
-  readonly #order: string[] = []
+  readonly #steps: string[] = []
   #told = -1
 
   constructor(nodes: readonly string[]) {
-    this.#nodes = nodes
+    for (const node of nodes) this.#working.set(node, -1)
+    this.#count = this.#working.size
   }
 
   /** What to tell the client after this line of this node. */
-  line(node: string, line: Line): readonly Line[] {
-    if (line.error !== undefined) {
-      this.#errors.set(node, line.error)
-      return []
-    }
+  line(node: string, text: string): readonly Line[] {
+    if (!this.#working.has(node)) return []
+    const line = lineOf(text)
+    if (line.error !== undefined) return this.fail(node, line.error)
     if (line.status === 'success') {
-      this.#done.add(node)
-      return []
+      this.#working.delete(node)
+      return this.#advance()
     }
-    if (line.digest !== undefined) return [this.#blob(node, line, line.digest)]
+    if (line.digest !== undefined) return this.#blob(node, line, line.digest)
     return line.status === undefined ? [] : this.#step(node, line.status)
   }
 
   /** A node's stream is over; without success that is an error. */
-  end(node: string): void {
-    if (!this.#done.has(node) && !this.#errors.has(node))
-      this.#errors.set(node, 'the node ended its answer early')
+  end(node: string): readonly Line[] {
+    return this.#working.has(node) ? this.fail(node, 'the node ended its answer early') : []
+  }
+
+  fail(node: string, why: string): readonly Line[] {
+    if (!this.#working.delete(node)) return []
+    this.#errors.set(node, why)
+    return this.#advance()
   }
 
   get failed(): readonly string[] {
@@ -54,34 +64,62 @@ export class Progress {
     if (this.#errors.size === 0) return { status: 'success' }
     const texts = new Set(this.#errors.values())
     const [only] = texts
-    if (texts.size === 1 && this.#errors.size === this.#nodes.length) return { error: only! }
+    if (texts.size === 1 && this.#errors.size === this.#count) return { error: only! }
     return { error: [...this.#errors].map(([node, text]) => `${node}: ${text}`).join('; ') }
   }
 
-  #blob(node: string, { status, total = 0, completed = 0 }: Line, digest: string): Line {
-    if (!this.#blobs.has(digest)) this.#blobs.set(digest, new Map())
-    const shares = this.#blobs.get(digest)!
+  #blob(node: string, { status, total = 0, completed = 0 }: Line, digest: string): readonly Line[] {
+    let shares = this.#blobs.get(digest)
+    if (shares === undefined) {
+      if (this.#blobs.size >= BLOBS_MAX) return []
+      shares = new Map()
+      this.#blobs.set(digest, shares)
+    }
     shares.set(node, { total, completed })
     let [all, have] = [0, 0]
     for (const share of shares.values()) {
       all += share.total
       have += share.completed
     }
-    return {
-      ...(status !== undefined && { status }),
-      digest,
-      total: all,
-      ...(have > 0 && { completed: have }),
-    }
+    return [
+      { ...(status !== undefined && { status }), digest, total: all, ...(have > 0 && { completed: have }) },
+    ]
   }
 
   #step(node: string, status: string): readonly Line[] {
-    this.#steps.set(node, status)
-    if (!this.#order.includes(status)) this.#order.push(status)
-    const working = this.#nodes.filter(name => !this.#errors.has(name) && !this.#done.has(name))
-    const slowest = Math.min(...working.map(name => this.#order.indexOf(this.#steps.get(name) ?? '')))
+    if (!this.#steps.includes(status)) {
+      if (this.#steps.length >= STEPS_MAX) return []
+      this.#steps.push(status)
+    }
+    this.#working.set(node, this.#steps.indexOf(status))
+    return this.#advance()
+  }
+
+  /** Tells the steps that every node still at work has reached. */
+  #advance(): readonly Line[] {
+    if (this.#working.size === 0) return []
+    const slowest = Math.min(...this.#working.values())
     const lines: Line[] = []
-    while (this.#told < slowest) lines.push({ status: this.#order[++this.#told]! })
+    while (this.#told < slowest) {
+      this.#told += 1
+      lines.push({ status: this.#steps[this.#told]! })
+    }
     return lines
   }
+}
+
+/** Only what is known, and only in its own type: nodes are not believed. */
+function lineOf(text: string): Line {
+  let held: Record<string, unknown>
+  try {
+    held = JSON.parse(text)
+    if (typeof held !== 'object' || held === null) throw new TypeError('not an object')
+  } catch {
+    return { error: 'the node answered with something that is not JSON' }
+  }
+  const word = (key: 'status' | 'digest' | 'error') =>
+    typeof held[key] === 'string' ? { [key]: held[key].slice(0, TEXT_MAX) } : {}
+  const bytes = (key: 'total' | 'completed') =>
+    typeof held[key] === 'number' && held[key] >= 0 ? { [key]: held[key] } : {}
+  return { ...word('status'), ...word('digest'), ...word('error'), ...bytes('total'), ...bytes('completed') }
 }

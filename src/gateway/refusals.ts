@@ -1,6 +1,8 @@
 /** What a client is told when the house itself says no: a code's status, in the words of the client's dialect. */
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
+import type { Failure } from '../failure.ts'
+import { answer, goJson } from './answer.ts'
 
 /** Who the client thinks it is talking to; decides the shape of an error. */
 export type Dialect = 'ollama' | 'openai' | 'anthropic' | 'control'
@@ -13,6 +15,13 @@ export function dialectOf(path: string): Dialect {
 
 /** Ollama's own words, which clients look for. */
 export const BUSY = 'server busy, please try again.  maximum pending requests exceeded'
+
+/** While nothing can be written down, nothing is begun. */
+export const UNWRITABLE: Refused = {
+  status: 503,
+  message: 'the house cannot write its journal (is the disk full?), so it takes nothing new; see /readyz',
+  headers: { 'Retry-After': '10' },
+}
 
 /** Status of every refusal and failure that can reach a client. */
 export const statuses: Readonly<Record<string, number>> = {
@@ -27,11 +36,14 @@ export const statuses: Readonly<Record<string, number>> = {
   'request.priority': 400,
   'request.invalid': 400,
   'request.too-large': 413,
+  'request.slow': 408,
+  'request.gone': 499,
   'queue.full': 503,
   'queue.expired': 503,
   'fleet.empty': 503,
   'house.untrusted': 403,
   'house.busy': 503,
+  'house.memory': 503,
   'events.full': 503,
   'journal.unwritable': 503,
   'journal.full': 503,
@@ -50,19 +62,11 @@ export interface Refused {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Answers with an error in the dialect's shape. Returns what was written. */
+/** Answers with an error in the dialect's shape, unless something has been answered already. */
 export function refuse(res: ServerResponse, dialect: Dialect, refused: Refused): void {
-  if (res.headersSent || res.destroyed) return
-  const body = errorBody(dialect, refused)
-  res.writeHead(refused.status, {
-    'Content-Type':
-      dialect === 'openai' || dialect === 'anthropic'
-        ? 'application/json'
-        : 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
-    ...refused.headers,
-  })
-  res.end(body)
+  const bare = dialect === 'openai' || dialect === 'anthropic'
+  const type = bare ? 'application/json' : 'application/json; charset=utf-8'
+  answer(res, refused.status, { 'Content-Type': type, ...refused.headers }, errorBody(dialect, refused))
 }
 
 function errorBody(dialect: Dialect, { status, message, code }: Refused): string {
@@ -107,10 +111,17 @@ export function lastWords(dialect: Dialect, path: string, contentType: string, m
   return `data: ${goJson({ error: openaiError(502, message) })}\n\n`
 }
 
-/** JSON as Go writes it: `<`, `>` and `&` escaped. */
-export function goJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+const TROUBLES: Readonly<Record<string, string>> = {
+  'ollama.refused': 'it takes no connections',
+  'ollama.broken': 'the connection broke',
+  'ollama.timeout': 'it did not answer in time',
+  'ollama.lost': 'it does not answer any more',
+  'ollama.wedged': 'it stopped working',
+  'ollama.answer': 'it answered with something that cannot be passed on',
+  'node.url': 'its address is not allowed',
+}
+
+/** What a client may know of it: a Failure's own message may hold addresses of the fleet. */
+export function plainly({ code }: Failure): string {
+  return TROUBLES[code] ?? 'something went wrong on the way'
 }

@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Call, Outgoing, Upstream } from '../call.ts'
 import type { Clock, Timer } from '../clock.ts'
-import type { Failure } from '../failure.ts'
+import { Failure } from '../failure.ts'
 
 export interface Tally {
   readonly status: number
@@ -17,8 +17,9 @@ export interface Tally {
 }
 
 /**
- * `ended`: all of it arrived. `declined`: the answer was not wanted, the client has seen nothing. `unreached`: no
- * answer began. `broken`: the node went away in the middle. `left`: the client did.
+ * `ended`: all of it arrived. `declined`: the answer was not wanted, the client has seen nothing. `unreached`: the node
+ * went away before the first byte of an answer, and the client has seen nothing. `broken`: it went away in the middle.
+ * `left`: the client did.
  */
 export type Ending =
   | ({ readonly as: 'ended' | 'left' } & Tally)
@@ -35,6 +36,7 @@ export interface Relay {
   readonly headers: Readonly<Record<string, string>>
   /** Looks at the status before anything is written; true calls the node off. */
   readonly decline?: (status: number) => boolean
+  /** The first byte is here, and goes to the client next. */
   readonly begun?: (status: number) => void
   /** Each time something arrives. */
   readonly heard?: () => void
@@ -46,8 +48,10 @@ export interface Relay {
 
 /** A client that reads nothing for this long holds a slot for nothing. */
 const READER_STALL_MS = 60_000
-/** The figures stand at the very end of an answer; Ollama's `context` array before them may be huge. */
-const TAIL_BYTES = 2_048
+/** After the last words of a broken stream, the client has this long to hang up. */
+const HANG_UP_MS = 2_000
+/** The figures stand at the very end of an answer; /api/generate puts the context before them, token by token. */
+const TAIL_BYTES = 64 * 1024
 
 /** Of one connection only; the house makes its own. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -65,22 +69,25 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 export function relay(self: Relay): Promise<Ending> {
   const { upstream, out, res, clock } = self
   return new Promise(resolve => {
-    let status = 0
+    let head: { readonly status: number; readonly headers: readonly string[] } | undefined
+    /** The client has seen the head. */
+    let open = false
     let contentType = ''
+    let encoded = false
     let bytes = 0
     let chunks = 0
-    const lines: Buffer[] = []
+    const last: Buffer[] = []
     let held = 0
     let stall: Timer | undefined
     let over = false
     let call: Call | undefined
 
     const tally = (): Tally => ({
-      status,
+      status: head?.status ?? 0,
       contentType,
       bytes,
       chunks,
-      tail: Buffer.concat(lines).subarray(-TAIL_BYTES),
+      tail: Buffer.concat(last).subarray(-TAIL_BYTES),
     })
     const finish = (ending: Ending): void => {
       if (over) return
@@ -91,7 +98,6 @@ export function relay(self: Relay): Promise<Ending> {
       resolve(ending)
     }
     const left = (): void => {
-      if (res.writableFinished) return
       call?.abort()
       finish({ as: 'left', ...tally() })
     }
@@ -99,13 +105,31 @@ export function relay(self: Relay): Promise<Ending> {
       stall?.cancel()
       call?.resume()
     }
+    const hangUpAfter = (ms: number): void => {
+      const timer = clock.after(ms, () => res.destroy())
+      res.once('close', () => timer.cancel())
+    }
     const fail = (failure: Failure): void => {
       if (over) return
       call?.abort()
-      if (status === 0) return finish({ as: 'unreached', failure })
+      if (!open) return finish({ as: 'unreached', failure })
       const ending = { as: 'broken', failure, ...tally() } as const
       finish(ending)
-      breakOff(res, lines.at(-1), self.lastWords?.(contentType, failure) ?? '')
+      breakOff(res, ending.tail, encoded ? '' : (self.lastWords?.(contentType, failure) ?? ''))
+      hangUpAfter(HANG_UP_MS)
+    }
+    /** The head goes out with the first byte: until then another node may answer instead. */
+    const begin = (): boolean => {
+      try {
+        res.writeHead(head!.status, [...head!.headers, ...Object.entries(self.headers).flat()])
+      } catch (cause) {
+        const message = 'its headers cannot be passed on'
+        fail(new Failure('ollama.answer', message, { retryable: true, cause }))
+        return false
+      }
+      open = true
+      self.begun?.(head!.status)
+      return true
     }
 
     if (res.destroyed) return finish({ as: 'left', ...tally() })
@@ -114,38 +138,40 @@ export function relay(self: Relay): Promise<Ending> {
     self.cut?.(fail)
 
     call = upstream.send(out, {
-      start(code, headers) {
+      start(status, raw) {
         if (over) return
         self.heard?.()
-        if (self.decline?.(code)) {
+        if (self.decline?.(status)) {
           call?.abort()
-          return finish({ as: 'declined', status: code })
+          return finish({ as: 'declined', status })
         }
-        status = code
-        const kept = endToEnd(headers)
-        contentType = kept.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? ''
-        self.begun?.(code)
-        res.writeHead(code, [...kept, ...Object.entries(self.headers)].flat())
-        if (/ndjson|event-stream/.test(contentType)) res.flushHeaders()
+        const headers = endToEnd(raw)
+        // Ollama says so of two kinds of streams, and only where it is so.
+        if (res.shouldKeepAlive && valueOf(raw, 'connection') === 'keep-alive') headers.push('Connection', 'keep-alive')
+        contentType = valueOf(headers, 'content-type')
+        encoded = valueOf(headers, 'content-encoding') !== ''
+        head = { status, headers }
       },
       data(chunk) {
         if (over) return
         self.heard?.()
+        if (!open && !begin()) return
         bytes += chunk.length
         chunks += 1
-        lines.push(chunk)
+        last.push(chunk)
         held += chunk.length
-        while (held - lines[0]!.length >= TAIL_BYTES) held -= lines.shift()!.length
+        while (held - last[0]!.length >= TAIL_BYTES) held -= last.shift()!.length
         if (res.write(chunk)) return
         call?.pause()
         stall?.cancel()
         stall = clock.after(READER_STALL_MS, () => res.destroy())
       },
       end() {
-        if (over) return
+        if (over || (!open && !begin())) return
         const ending = { as: 'ended', ...tally() } as const
-        res.end()
         finish(ending)
+        res.end()
+        if (res.writableLength > 0) hangUpAfter(READER_STALL_MS)
       },
       fail,
     })
@@ -153,30 +179,38 @@ export function relay(self: Relay): Promise<Ending> {
 }
 
 /** A stream that broke is never ended as if it were whole: an error in its own framing, then the line goes dead. */
-function breakOff(res: ServerResponse, last: Buffer | undefined, words: string): void {
+function breakOff(res: ServerResponse, tail: Buffer, words: string): void {
   const { socket } = res
   if (words === '' || socket === null || res.destroyed) {
     res.destroy()
     return
   }
-  const midLine = last !== undefined && last.at(-1) !== 0x0a
+  const end = tail.toString('latin1', Math.max(0, tail.length - 2))
+  // What was begun is closed first: a line by its end, an event by an empty line.
+  const gap = words.startsWith('{') ? (end.endsWith('\n') ? '' : '\n') : end === '\n\n' ? '' : '\n\n'
   // Without the last chunk's terminator; FIN rather than RST, so that what was written is still read.
-  res.write(midLine ? `\n${words}` : words, () => socket.end())
+  res.write(gap + words, () => socket.end())
 }
 
-function endToEnd(raw: readonly string[]): [string, string][] {
-  const kept: [string, string][] = []
+/** Names in the case they came in, and without what concerns the one connection or is for the house to say. */
+function endToEnd(raw: readonly string[]): string[] {
   const named = new Set<string>()
   for (let i = 0; i < raw.length; i += 2) {
-    if (raw[i]!.toLowerCase() === 'connection')
-      for (const name of raw[i + 1]!.split(',')) named.add(name.trim().toLowerCase())
+    if (raw[i]!.toLowerCase() !== 'connection') continue
+    for (const name of raw[i + 1]!.split(',')) named.add(name.trim().toLowerCase())
   }
+  const kept: string[] = []
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()
-    if (HOP_BY_HOP.has(name) || named.has(name) || name.startsWith('access-control-')) continue
-    kept.push([raw[i]!, raw[i + 1]!])
+    if (HOP_BY_HOP.has(name) || named.has(name) || /^(access-control|x-quipu)-/.test(name)) continue
+    kept.push(raw[i]!, raw[i + 1]!)
   }
   return kept
+}
+
+function valueOf(headers: readonly string[], name: string): string {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1]!
+  return ''
 }
 
 /** What of a client's headers a node may see: how to read the body, and who asks (Ollama looks at User-Agent). */

@@ -43,7 +43,7 @@ const roles: Readonly<Record<string, (argument: string) => Promise<unknown>>> = 
     const config = readConfig({ data: dir, port: '0', node, 'probe-every': '60s' }, {})
     const house = await openHouse({ config, version: 'bench', clock: systemClock })
     process.on('message', () =>
-      process.send!({ rssBytes: process.memoryUsage.rss(), facts: house.journal.durable }),
+      process.send!({ mem: process.memoryUsage(), rssBytes: process.memoryUsage.rss(), cpuMicros: cpu(), facts: house.journal.durable }),
     )
     return house.url
   },
@@ -110,4 +110,10 @@ if (process.send !== undefined) {
   const [role = '', argument = '{}'] = process.argv.slice(2)
   process.send(await roles[role]!(argument))
   process.on('disconnect', () => process.exit())
+}
+
+/** Processor time of this process so far, all threads. */
+function cpu(): number {
+  const { user, system } = process.cpuUsage()
+  return user + system
 }
