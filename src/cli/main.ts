@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=8 --max-old-space-size=1024
 /**
  * The command line: a table of verbs. Exit codes: 0 ok, 1 failed (the message says what to do), 2 wrong usage,
  * 70 a bug (with its stack).

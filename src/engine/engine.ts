@@ -24,6 +24,9 @@ export interface Folds {
   readonly rows: Readonly<Record<string, ((entry: Entry) => void) | undefined>>
 }
 
+/** Facts that only say what became of bytes on their way: nobody waits for them, so they need no write of their own. */
+const RECORDS: ReadonlySet<string> = new Set(['request.begun', 'request.completed', 'request.abandoned'])
+
 type Rows = Record<string, (state: State, command: Message) => readonly { type: string; data: unknown }[]>
 
 export class Engine {
@@ -92,7 +95,12 @@ export class Engine {
   commit<K extends Kind>(kind: K, id: string, ask: Ask<CommandTo<K>>): readonly Entry[] {
     const { facts, state } = this.#decide(kind, id, ask as Ask)
     if (facts.length === 0) return []
-    const entries = this.#journal.stage(kind, id, facts)
+    const entries = this.#journal.stage(
+      kind,
+      id,
+      facts,
+      facts.every(({ type }) => RECORDS.has(type)),
+    )
     for (const entry of entries) {
       this.#apply(entry, state)
       this.#unheard.push(entry)

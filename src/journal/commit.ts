@@ -24,6 +24,8 @@ const BACKLOG_FACTS = 8_192
 /** What is kept for followers that are almost up to date: this to twice this. */
 const RECENT_FACTS = 2_048
 const PAGE_FACTS = 1_000
+/** How long a fact that nobody waits for may wait for company. With 100 streams: p99 to the first token 9.4 → 6.9 ms. */
+const LINGER_MS = 5
 const RETRY_MS = 1_000
 const RETRY_MAX_MS = 16_000
 
@@ -58,6 +60,7 @@ export function journalOver(
   let writing: Promise<void> | undefined
   let recovering: Promise<void> | undefined
   let retry: Timer | undefined
+  let linger: Timer | undefined
   let retryMs = RETRY_MS
   let closing: Promise<void> | undefined
   let closed = false
@@ -68,7 +71,14 @@ export function journalOver(
 
   /** Starts when this turn ends, so that all that the turn stages goes together. */
   function write(): void {
+    linger?.cancel()
+    linger = undefined
     if (failure === undefined) writing ??= new Promise(resolve => setImmediate(resolve)).then(drain)
+  }
+
+  /** What nobody waits for goes with the next write, or alone if none comes for a moment. */
+  function writeSoon(): void {
+    if (writing === undefined) linger ??= clock.after(LINGER_MS, write)
   }
 
   /** One batch at a time; the next is whatever came meanwhile. No timer gathers more: 2 ms of it cost 60 %. */
@@ -143,6 +153,7 @@ export function journalOver(
     retry?.cancel()
     await recovering
     if (failure !== undefined && !(failure instanceof Damage)) await recover()
+    if (waiting.length > 0) write()
     while (writing !== undefined) await writing
     closed = true
     const lost = waiting.length
@@ -169,7 +180,7 @@ export function journalOver(
       return closed
     },
 
-    stage(kind, entity, facts) {
+    stage(kind, entity, facts, soon = false) {
       if (closing !== undefined) throw closedFailure()
       if (failure instanceof Damage) throw failure
       if (waiting.length + facts.length > BACKLOG_FACTS) throw full(waiting.length)
@@ -181,13 +192,15 @@ export function journalOver(
       })
       staged = end
       waiting.push(...sealed)
-      write()
+      if (soon) writeSoon()
+      else write()
       return sealed.map(({ entry }) => entry)
     },
 
     flushed() {
       if (waiting.length === 0) return Promise.resolve()
       if (failure !== undefined) return Promise.reject(failure)
+      write()
       return new Promise((resolve, reject) => waiters.push({ seq: staged.seq, resolve, reject }))
     },
 

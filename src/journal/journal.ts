@@ -40,8 +40,10 @@ export interface Journal {
    * Numbers the facts, hashes them into the chain and hands them to the next write. Synchronous, so that the next
    * decision already sees them; what one call stages reaches the disk together or not at all. Throws a Failure
    * `journal.full` when too much is waiting for a disk that does not write, `journal.closed` after close().
+   *
+   * `soon`: nobody waits for these, so they go with the next write, or alone after a few milliseconds.
    */
-  stage(kind: Kind, id: string, facts: readonly Staged[]): readonly Entry[]
+  stage(kind: Kind, id: string, facts: readonly Staged[], soon?: boolean): readonly Entry[]
 
   /**
    * Resolves when everything staged so far is on disk. Rejects with a Failure `journal.unwritable` when that

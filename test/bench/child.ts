@@ -43,7 +43,7 @@ const roles: Readonly<Record<string, (argument: string) => Promise<unknown>>> = 
     const config = readConfig({ data: dir, port: '0', node, 'probe-every': '60s' }, {})
     const house = await openHouse({ config, version: 'bench', clock: systemClock })
     process.on('message', () =>
-      process.send!({ mem: process.memoryUsage(), rssBytes: process.memoryUsage.rss(), cpuMicros: cpu(), facts: house.journal.durable }),
+      process.send!({ rssBytes: process.memoryUsage.rss(), cpuMicros: cpu(), facts: house.journal.durable }),
     )
     return house.url
   },

@@ -56,9 +56,21 @@ function live(engine: Engine, id: string): void {
     attemptsMax: 3,
   }
   engine.commit('request', id, { type: 'request.admit', data })
-  const candidates = ['gpu-1', 'gpu-2', 'gpu-3'].map(node => ({ node, resident: true, idle: 1, estimateMs: 0 }))
+  const candidates = ['gpu-1', 'gpu-2', 'gpu-3'].map(node => ({
+    node,
+    resident: true,
+    idle: 1,
+    estimateMs: 0,
+  }))
   engine.commit('request', id, { type: 'request.assign', data: { node: 'gpu-1', candidates } })
   engine.commit('request', id, { type: 'request.begin', data: { status: 200 } })
-  const figures = { promptTokens: 20, outputTokens: 100, loadMs: 1, promptMs: 30, outputMs: 1_600, doneReason: 'stop' }
+  const figures = {
+    promptTokens: 20,
+    outputTokens: 100,
+    loadMs: 1,
+    promptMs: 30,
+    outputMs: 1_600,
+    doneReason: 'stop',
+  }
   engine.commit('request', id, { type: 'request.complete', data: { bytes: 12_000, chunks: 101, ...figures } })
 }

@@ -13,11 +13,15 @@ import { fileURLToPath } from 'node:url'
 import type { LoadOrder, LoadResult } from './child.ts'
 import { median, percentile, type Row } from './row.ts'
 
-const ROUNDS = 2
+/** As installed: compiled, and with the flags of src/cli/main.ts. */
+const CHILD = fileURLToPath(new URL('../../dist/test/bench/child.js', import.meta.url))
+const FLAGS = ['--max-semi-space-size=8', '--max-old-space-size=1024']
+
+const ROUNDS = 5
 const CLIENTS = 32
 const STREAMS = 100
-const LOAD_MS = 2_000
-const STREAMS_MS = 3_000
+const LOAD_MS = 3_000
+const STREAMS_MS = 5_000
 
 const QUICK = {
   path: '/api/generate',
@@ -32,7 +36,7 @@ export async function relayBench(): Promise<Row[]> {
   const dir = await mkdtemp(join(tmpdir(), 'quipu-bench-'))
   const children: ChildProcess[] = []
   const start = async <T>(role: string, argument: object): Promise<{ child: ChildProcess; said: T }> => {
-    const child = fork(fileURLToPath(new URL('child.ts', import.meta.url)), [role, JSON.stringify(argument)])
+    const child = fork(CHILD, [role, JSON.stringify(argument)], { execArgv: role === 'house' ? FLAGS : [] })
     children.push(child)
     const [said] = await once(child, 'message')
     return { child, said: said as T }

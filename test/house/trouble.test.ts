@@ -224,7 +224,18 @@ t.test('a node that is gone is lost after so many looks, and returns when it ans
 })
 
 t.test('two models on a node for one take turns without starving each other', async t => {
-  const w = await world(t, { sims: [{ models: 'a:latest,b:latest', loadMs: 20, decodeTps: 2_000 }] })
+  const w = await world(t, {
+    sims: [
+      {
+        models: [
+          { name: 'a', sizeBytes: 1e6 },
+          { name: 'b', sizeBytes: 1e6 },
+        ],
+        loadMs: 20,
+        decodeTps: 2_000,
+      },
+    ],
+  })
   const ask = (model: string) => w.generate({ model, options: { num_predict: 2 } })
   let done = false
   const flood = Array.from({ length: 3 }, async () => {

@@ -98,6 +98,37 @@ t.test('all that one turn stages goes together, and all that comes meanwhile goe
   t.equal(journal.durable, 5)
 })
 
+t.test('what nobody waits for goes with the next write, or alone after a moment', async t => {
+  const { journal, writes, settle, clock } = slowDisk(t)
+  journal.stage('node', 'shed', [fact({})], true)
+  await settle()
+  t.equal(writes.length, 0, 'it has no write of its own yet')
+  write(journal, 1)
+  await settle()
+  t.equal(writes[0]!.records.length, 2)
+  writes[0]!.done()
+  await settle()
+  journal.stage('node', 'shed', [fact({})], true)
+  await clock.advance(4)
+  t.equal(writes.length, 0)
+  await clock.advance(1)
+  t.equal(writes[0]?.records.length, 1)
+  writes[0]!.done()
+  await settle()
+  journal.stage('node', 'shed', [fact({})], true)
+  const flushed = journal.flushed()
+  await settle()
+  t.equal(writes.length, 1, 'somebody waits after all')
+  writes[0]!.done()
+  await flushed
+  journal.stage('node', 'shed', [fact({})], true)
+  const closed = journal.close()
+  await settle()
+  writes[0]?.done()
+  await closed
+  t.equal(journal.durable, 5, 'and a close leaves nothing behind')
+})
+
 t.test('a batch has at most 512 facts or a mebibyte, and never half a decision', async t => {
   const { journal, writes, settle } = slowDisk(t)
   const sizes: number[] = []
