@@ -2,6 +2,7 @@ import t from 'tap'
 import { virtualClock } from '../../src/clock.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { type Hears, type Reactor, reactor } from '../../src/engine/reactor.ts'
+import { Failure } from '../../src/failure.ts'
 import type { Entry } from '../../src/journal/journal.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
 import { fleet } from '../../src/projections/fleet.ts'
@@ -113,7 +114,7 @@ t.test('nobody is told of what the disk did not take', async t => {
   let broken = false
   const { engine, clock, records } = house({
     fault: () => {
-      if (broken) throw new Error('ENOSPC')
+      if (broken) throw new Failure('journal.unwritable', 'No space left on device', { retryable: true })
     },
   })
   const doer = ears('durable')
