@@ -16,7 +16,7 @@ import { Failure } from '../failure.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import type { Fleet, FleetNode } from '../projections/fleet.ts'
 import type { Residency } from '../projections/residency.ts'
-import { NodeAnswer, type Ollama, type PsRow, type TagRow } from './ollama.ts'
+import { NodeAnswer, type Ollama, type PsRow, residenceOf, type TagRow } from './ollama.ts'
 import type { Vitals, VitalsOf } from './vitals.ts'
 
 export interface HealthNeeds {
@@ -199,11 +199,7 @@ export class Health {
         engine.attempt('replica', id, { type: 'replica.remove', data: {} })
         this.#forgetModel(model)
       } else if (row !== undefined && state === 'present') {
-        const residence = {
-          sizeBytes: row.size ?? 0,
-          vramBytes: row.size_vram ?? 0,
-          contextLength: row.context_length ?? 0,
-        }
+        const residence = residenceOf(row)
         engine.attempt('replica', id, { type: 'replica.confirm', data: { residence } })
       } else if (row === undefined && state === 'resident') {
         engine.attempt('replica', id, { type: 'replica.unload', data: {} })

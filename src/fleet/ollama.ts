@@ -3,6 +3,8 @@
  * because loading a model and reading a long prompt are silent for minutes.
  */
 import { buildConnector, type Dispatcher, Pool } from 'undici'
+import { canonicalName } from '../../machines/name.ts'
+import type { Residence } from '../../machines/replica.ts'
 import type { Call, Outgoing, Receiver } from '../call.ts'
 import { Failure } from '../failure.ts'
 import { guardedLookup, hostOf, objection } from './address.ts'
@@ -32,6 +34,10 @@ export interface PsRow {
   readonly size_vram?: number
   readonly context_length?: number
   readonly expires_at?: string
+}
+
+export function residenceOf({ size = 0, size_vram = 0, context_length = 0 }: PsRow): Residence {
+  return { sizeBytes: size, vramBytes: size_vram, contextLength: context_length }
 }
 
 /** A node answered, but not with what was hoped for. */
@@ -147,7 +153,10 @@ export class Ollama {
     return rows(await this.#get<{ models?: unknown }>('/api/ps', signal))
   }
 
-  /** Loads a model, or finds it loaded: an empty prompt, or for an embedding model an empty input. */
+  /**
+   * Loads a model, or finds it loaded: an empty prompt, or for an embedding model an empty input. Then says what it
+   * takes in memory, unless it is gone again.
+   */
   async load(
     model: string,
     order: {
@@ -156,7 +165,7 @@ export class Ollama {
       readonly keepAlive?: unknown
       readonly signal: AbortSignal
     },
-  ): Promise<void> {
+  ): Promise<Residence | undefined> {
     const { embedding, options, keepAlive, signal } = order
     const body = {
       model,
@@ -166,10 +175,9 @@ export class Ollama {
     }
     if (embedding) await this.ask('POST', '/api/embed', { ...body, input: [] }, signal)
     else await this.ask('POST', '/api/generate', body, signal)
-  }
-
-  async unload(model: string, signal: AbortSignal): Promise<void> {
-    await this.ask('POST', '/api/generate', { model, keep_alive: 0 }, signal)
+    const rows = await this.ps(signal).catch(() => [])
+    const row = rows.find(({ name }) => canonicalName(name) === canonicalName(model))
+    return row && residenceOf(row)
   }
 
   async hasBlob(digest: string, signal: AbortSignal): Promise<boolean> {

@@ -2,7 +2,7 @@
  * Whenever the house has decided to load a model, load it with a request of the house's own: a client that hangs up
  * would take its load with it (Ollama aborts the load whose owner disconnects).
  */
-import { replicaId, replicaParts } from '../../machines/replica.ts'
+import { type Residence, replicaId, replicaParts } from '../../machines/replica.ts'
 import type { Clock } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
@@ -18,8 +18,8 @@ export interface Loader {
   readonly fleet: Fleet
   readonly residency: Residency
   readonly catalog: Catalog
-  /** Loads a model on a node and resolves when it is in memory; throws a Failure. */
-  readonly load: (url: string, model: string, wish: LoadOrder) => Promise<void>
+  /** Loads a model on a node; resolves when it is in memory, with what it takes there; throws a Failure. */
+  readonly load: (url: string, model: string, wish: LoadOrder) => Promise<Residence | undefined>
   /** What the request it is loaded for asked of the load. */
   readonly wish: (request: string) => LoadWish | undefined
   /** Looks at a node again: a load may have evicted something. */
@@ -46,9 +46,10 @@ export const loader = (self: Loader): Reactor => {
     self
       .load(url, model, { ...self.wish(request), embedding, signal: abort.signal })
       .then(
-        () => {
+        residence => {
           const ms = Math.round(self.clock.monotonic() - began)
-          self.engine.attempt('replica', id, { type: 'replica.confirm', data: { ms } })
+          const data = { ms, ...(residence && { residence }) }
+          self.engine.attempt('replica', id, { type: 'replica.confirm', data })
         },
         error => {
           if (!(error instanceof Failure)) throw error
