@@ -17,13 +17,7 @@ import { openServer } from './gateway/server.ts'
 import { Damage } from './journal/damage.ts'
 import type { Journal } from './journal/journal.ts'
 import { openLevelJournal } from './journal/level.ts'
-import { breakers } from './projections/breakers.ts'
-import { catalog } from './projections/catalog.ts'
-import { estimates } from './projections/estimates.ts'
-import { fleet } from './projections/fleet.ts'
-import { history } from './projections/history.ts'
-import { requests } from './projections/requests.ts'
-import { residency } from './projections/residency.ts'
+import { views } from './projections/views.ts'
 import { loader } from './scheduler/loader.ts'
 import { choose, scheduler } from './scheduler/scheduler.ts'
 import { Seats } from './scheduler/seats.ts'
@@ -63,16 +57,8 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     closing.length = 0
   }
   try {
-    const views = {
-      fleet: fleet(),
-      residency: residency(),
-      requests: requests(),
-      breakers: breakers(),
-      estimates: estimates(),
-      catalog: catalog(),
-      history: history(),
-    }
-    const engine = new Engine(journal, clock, Object.values(views))
+    const answers = views()
+    const engine = new Engine(journal, clock, Object.values(answers))
     closing.push(() => engine.close())
     const began = clock.monotonic()
     const { seq: facts } = await engine.replay()
@@ -81,7 +67,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const ollamas = new Ollamas(config)
     closing.push(() => ollamas.close())
     const ollama = (url: string) => ollamas.at(url)
-    const common = { engine, clock, config, journal, version, ...views }
+    const common = { engine, clock, config, journal, version, ...answers }
 
     const seats = new Seats(common)
     const health = new Health({
@@ -162,7 +148,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         return sims.map(({ name, url }) => ({ name, url, residentMax: 1, labels: { simulated: 'true' } }))
       },
     })
-    await Promise.all([...views.fleet.state.keys()].map(look))
+    await Promise.all([...answers.fleet.state.keys()].map(look))
     const host = address.includes(':') ? `[${address}]` : address
     return { url: `http://${host}:${port}`, address, port, nodes, facts, replayMs, journal, engine, close }
   } catch (error) {

@@ -12,13 +12,7 @@ import { Failure } from '../failure.ts'
 import { Damage } from '../journal/damage.ts'
 import type { Entry, Head, Journal } from '../journal/journal.ts'
 import { openLevelJournal } from '../journal/level.ts'
-import { breakers } from '../projections/breakers.ts'
-import { catalog } from '../projections/catalog.ts'
-import { estimates } from '../projections/estimates.ts'
-import { fleet } from '../projections/fleet.ts'
-import { history } from '../projections/history.ts'
-import { requests } from '../projections/requests.ts'
-import { residency } from '../projections/residency.ts'
+import { views } from '../projections/views.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { told } from './settings.ts'
 import { interruption } from './signals.ts'
@@ -100,9 +94,8 @@ async function verify(dir: string, signal: AbortSignal, expected: Head | undefin
       if (expected !== undefined) compare(expected, page)
       progress(`${countOf(last?.seq ?? 0)} of ${countOf(journal.durable, 'fact')} verified`)
     }
-    const [nodes, models, waiting] = [fleet(), catalog(), requests()]
-    const others = [residency(), breakers(), estimates(), history()]
-    const engine = new Engine(watched(journal, see), systemClock, [nodes, models, waiting, ...others])
+    const answers = views()
+    const engine = new Engine(watched(journal, see), systemClock, Object.values(answers))
     const began = systemClock.monotonic()
     const head = await engine.replay().catch(async error => {
       throw await pinned(journal, error)
@@ -117,7 +110,11 @@ async function verify(dir: string, signal: AbortSignal, expected: Head | undefin
       last,
       types,
       ms: systemClock.monotonic() - began,
-      now: { nodes: nodes.state.size, models: models.state.size, openRequests: waiting.state.open.size },
+      now: {
+        nodes: answers.fleet.state.size,
+        models: answers.catalog.state.size,
+        openRequests: answers.requests.state.open.size,
+      },
     }
   } finally {
     await journal.close()

@@ -5,19 +5,11 @@
 import { systemClock } from '../../src/clock.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
-import { breakers } from '../../src/projections/breakers.ts'
-import { catalog } from '../../src/projections/catalog.ts'
-import { estimates } from '../../src/projections/estimates.ts'
-import { fleet } from '../../src/projections/fleet.ts'
-import { history } from '../../src/projections/history.ts'
-import { requests } from '../../src/projections/requests.ts'
-import { residency } from '../../src/projections/residency.ts'
+import { views } from '../../src/projections/views.ts'
 import { median, type Row } from './row.ts'
 
 const LIVES = 25_000
 const ROUNDS = 5
-
-const views = () => [fleet(), residency(), requests(), breakers(), estimates(), catalog(), history()]
 
 export async function engineBench(): Promise<Row[]> {
   const decided: number[] = []
@@ -25,7 +17,7 @@ export async function engineBench(): Promise<Row[]> {
   const records: string[] = []
   for (let round = 0; round < ROUNDS; round += 1) {
     records.length = 0
-    const engine = new Engine(openMemoryJournal({ records }), systemClock, views())
+    const engine = new Engine(openMemoryJournal({ records }), systemClock, Object.values(views()))
     const began = performance.now()
     for (let i = 0; i < LIVES; i += 1) {
       live(engine, `request-${i}`)
@@ -34,7 +26,7 @@ export async function engineBench(): Promise<Row[]> {
     await engine.settled()
     decided.push((LIVES / (performance.now() - began)) * 1_000)
 
-    const again = new Engine(openMemoryJournal({ records }), systemClock, views())
+    const again = new Engine(openMemoryJournal({ records }), systemClock, Object.values(views()))
     const from = performance.now()
     await again.replay()
     replayed.push((records.length / (performance.now() - from)) * 1_000)

@@ -2,6 +2,7 @@
  * The house's own doors over a journal in memory and a clock that stands still: a server, an engine and projections, but
  * no node and no scheduler. Tests make the facts.
  */
+
 import type { Test } from 'tap'
 import type { Candidate } from '../../machines/request.ts'
 import { type VirtualClock, virtualClock } from '../../src/clock.ts'
@@ -14,13 +15,7 @@ import { metrics } from '../../src/gateway/metrics.ts'
 import { openServer } from '../../src/gateway/server.ts'
 import type { NodeVitals } from '../../src/gateway/views.ts'
 import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.ts'
-import { breakers } from '../../src/projections/breakers.ts'
-import { catalog } from '../../src/projections/catalog.ts'
-import { estimates } from '../../src/projections/estimates.ts'
-import { fleet } from '../../src/projections/fleet.ts'
-import { history } from '../../src/projections/history.ts'
-import { requests } from '../../src/projections/requests.ts'
-import { residency } from '../../src/projections/residency.ts'
+import { views } from '../../src/projections/views.ts'
 import { choose } from '../../src/scheduler/scheduler.ts'
 
 export type Doors = Awaited<ReturnType<typeof openDoors>>
@@ -34,19 +29,11 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
   const clock = options.clock ?? virtualClock()
   const config = readConfig({ log: 'silent' }, {})
   const journal = openMemoryJournal({ ...options, clock })
-  const views = {
-    fleet: fleet(),
-    residency: residency(),
-    requests: requests(),
-    breakers: breakers(),
-    estimates: estimates(),
-    catalog: catalog(),
-    history: history(),
-  }
-  const engine = new Engine(journal, clock, Object.values(views))
+  const answers = views()
+  const engine = new Engine(journal, clock, Object.values(answers))
   await engine.replay()
   const vitals = new Map<string, NodeVitals>()
-  const common = { engine, clock, config, journal, version: '1.2.3', vitals, ...views }
+  const common = { engine, clock, config, journal, version: '1.2.3', vitals, ...answers }
   const gauges = metrics(common)
   const never = {} as never
   const app = await openServer({

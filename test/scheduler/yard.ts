@@ -4,12 +4,7 @@ import { virtualClock } from '../../src/clock.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import type { Entry } from '../../src/journal/journal.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
-import { breakers } from '../../src/projections/breakers.ts'
-import { catalog } from '../../src/projections/catalog.ts'
-import { estimates } from '../../src/projections/estimates.ts'
-import { fleet } from '../../src/projections/fleet.ts'
-import { requests } from '../../src/projections/requests.ts'
-import { residency } from '../../src/projections/residency.ts'
+import { views } from '../../src/projections/views.ts'
 import { scheduler } from '../../src/scheduler/scheduler.ts'
 import { Seats } from '../../src/scheduler/seats.ts'
 import { trips } from '../../src/scheduler/trips.ts'
@@ -17,16 +12,9 @@ import { trips } from '../../src/scheduler/trips.ts'
 export function yard(records: string[] = []) {
   const clock = virtualClock()
   const journal = openMemoryJournal({ records, clock })
-  const views = {
-    fleet: fleet(),
-    residency: residency(),
-    requests: requests(),
-    breakers: breakers(),
-    estimates: estimates(),
-    catalog: catalog(),
-  }
-  const engine = new Engine(journal, clock, Object.values(views))
-  const all = { engine, clock, journal, ...views }
+  const answers = views()
+  const engine = new Engine(journal, clock, Object.values(answers))
+  const all = { engine, clock, journal, ...answers }
   const seats = new Seats(all)
   const self = {
     ...all,
@@ -80,7 +68,7 @@ export function yard(records: string[] = []) {
     },
     /** Where a request runs, or that it waits, or how it ended. */
     at: (id: string): string => {
-      const open = views.requests.state.open.get(id)
+      const open = answers.requests.state.open.get(id)
       return open === undefined ? 'over' : open.state === 'queued' ? 'queued' : open.node
     },
     async facts(type: string): Promise<Entry[]> {

@@ -1,0 +1,20 @@
+/** Every question that the house keeps an answer to. */
+import { breakers } from './breakers.ts'
+import { catalog } from './catalog.ts'
+import { estimates } from './estimates.ts'
+import { fleet } from './fleet.ts'
+import { history } from './history.ts'
+import { requests } from './requests.ts'
+import { residency } from './residency.ts'
+
+export type Views = ReturnType<typeof views>
+
+export const views = () => ({
+  fleet: fleet(),
+  residency: residency(),
+  requests: requests(),
+  breakers: breakers(),
+  estimates: estimates(),
+  catalog: catalog(),
+  history: history(),
+})
