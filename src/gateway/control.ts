@@ -157,6 +157,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   })
   hang(app, doors.why, async ({ params: { id }, reply }) => {
     const found = await factsOf(id, reply)
+    await engine.settled().catch(() => {}) // what happened around it is read from the disk
     const around = await trail.around(found)
     // It may have gone on meanwhile, and what it waits for is asked of now.
     const facts = history.state.get(id) ?? found

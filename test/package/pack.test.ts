@@ -38,14 +38,14 @@ t.test('the package installs elsewhere, and runs there', { timeout: TIMEOUT_MS }
 
   const main = join(packed, 'dist', 'src', 'cli', 'main.js')
   const quipu = (...args: readonly string[]) =>
-    spawnSync(node(), [main, ...args], { cwd: dir, encoding: 'utf8' })
+    spawnSync(...plainly(process.execPath, [main, ...args]), { cwd: dir, encoding: 'utf8' })
 
   await t.test('quipu version and quipu --help', async t => {
     t.equal(JSON.parse(quipu('version', '--json').stdout).quipu, version)
     t.match(quipu('--help').stdout, 'usage: quipu VERB')
     t.equal(quipu('serv').status, 2, 'and a verb that is none is refused')
     // By the name that npm puts on the PATH.
-    const linked = spawnSync(join(dir, 'node_modules', '.bin', 'quipu'), ['version'], {
+    const linked = spawnSync(...plainly(join(dir, 'node_modules', '.bin', 'quipu'), ['version']), {
       cwd: dir,
       encoding: 'utf8',
       env: { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH']}` },
@@ -54,12 +54,15 @@ t.test('the package installs elsewhere, and runs there', { timeout: TIMEOUT_MS }
   })
 
   await t.test('quipu serve answers, and ends in peace', async t => {
-    const house = spawn(node(), [main, 'serve', '--port', '0', '--data', join(dir, 'data')], {
-      cwd: dir,
-      // An Ollama that is on this machine by chance would be found; discard listens nowhere.
-      env: { PATH: process.env['PATH'], OLLAMA_HOST: '127.0.0.1:9' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const house = spawn(
+      ...plainly(process.execPath, [main, 'serve', '--port', '0', '--data', join(dir, 'data')]),
+      {
+        cwd: dir,
+        // An Ollama that is on this machine by chance would be found; discard listens nowhere.
+        env: { PATH: process.env['PATH'], OLLAMA_HOST: '127.0.0.1:9' },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    )
     t.teardown(() => void house.kill('SIGKILL'))
     const { stdout, stderr } = collect(house)
     const url = await Promise.race([
@@ -83,21 +86,22 @@ t.test('the package installs elsewhere, and runs there', { timeout: TIMEOUT_MS }
   })
 })
 
-/** The Node that runs this. */
-function node(): string {
-  return process.execPath
+/**
+ * Node and npm as somebody else would start them. tap sees to it that every child loads tap's own hooks first, whatever
+ * its environment says, and TypeScript does not start under those; and npm tells its children which script they are.
+ */
+function plainly(command: string, args: readonly string[]): [command: string, args: readonly string[]] {
+  return ['env', ['-u', 'NODE_OPTIONS', command, ...args]]
+}
+
+function strangers(): NodeJS.ProcessEnv {
+  const own = /^npm_(package|lifecycle|command|execpath|node)/
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)))
 }
 
 function npm(t: Test, args: readonly string[], cwd: string): void {
-  const { status, stderr, stdout } = spawnSync('npm', [...args, '--loglevel=error'], {
-    cwd,
-    encoding: 'utf8',
-    shell: process.platform === 'win32',
-    // What npm told the script that runs this is not for another project.
-    env: Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !/^npm_(package|lifecycle|command)/.test(name)),
-    ),
-  })
+  const given = plainly('npm', [...args, '--loglevel=error'])
+  const { status, stderr, stdout } = spawnSync(...given, { cwd, encoding: 'utf8', env: strangers() })
   if (status !== 0) t.fail(`npm ${args.join(' ')}`, { stdout, stderr })
 }
 
