@@ -163,6 +163,13 @@ export const knobs = {
     parse: whole(1, 1_000_000),
     sentence: 'connections of clients at once',
   }),
+  graceMs: knob({
+    flag: 'grace',
+    value: 'DURATION',
+    default: 5_000,
+    parse: durationMs,
+    sentence: 'how long answers under way may take to end when the house stops',
+  }),
   log: knob({
     flag: 'log',
     value: 'LEVEL',

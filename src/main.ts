@@ -1,5 +1,6 @@
 /** The house, assembled top to bottom. */
 import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { Engine } from './engine/engine.ts'
@@ -17,12 +18,16 @@ import { openServer } from './gateway/server.ts'
 import { Damage } from './journal/damage.ts'
 import type { Journal } from './journal/journal.ts'
 import { openLevelJournal } from './journal/level.ts'
+import type { RequestsProjection } from './projections/requests.ts'
 import { views } from './projections/views.ts'
 import { loader } from './scheduler/loader.ts'
 import { choose, scheduler } from './scheduler/scheduler.ts'
 import { Seats } from './scheduler/seats.ts'
 import { trips } from './scheduler/trips.ts'
-import { startSims } from './sim/sim.ts'
+import { type Sim, startSims } from './sim/sim.ts'
+
+/** How long a client that was sent away may take to read why. */
+const CUT_MS = 500
 
 export interface HouseOptions {
   readonly config: Config
@@ -137,14 +142,15 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     )
 
     await listen(() => server.listen({ host: config.host, port: config.port }), config)
-    closing.push(() => server.close())
+    const sims: Sim[] = []
+    closing.push(() => Promise.all(sims.map(sim => sim.close())))
+    closing.push(() => stop(server, answers.requests, seats, { clock, config }))
     const { address, port } = server.server.address() as AddressInfo
     const nodes = await discover({
       ...common,
       ollama,
       embed: async () => {
-        const sims = await startSims({ nodes: 3, resident: 1, clock })
-        closing.push(() => Promise.all(sims.map(sim => sim.close())))
+        sims.push(...(await startSims({ nodes: 3, resident: 1, clock })))
         return sims.map(({ name, url }) => ({ name, url, residentMax: 1, labels: { simulated: 'true' } }))
       },
     })
@@ -170,6 +176,24 @@ async function listen(start: () => Promise<unknown>, { host, port }: Config): Pr
     if (code === undefined || why[code] === undefined) throw error
     throw new Failure('house.address', `cannot listen on ${host}:${port}: ${why[code]}`, { cause: error })
   }
+}
+
+/** Takes nothing new, lets what runs end for a while, then sends everybody away; each request gets its last fact. */
+async function stop(
+  server: FastifyInstance,
+  { state }: RequestsProjection,
+  seats: Seats,
+  { clock, config }: { readonly clock: Clock; readonly config: Config },
+): Promise<void> {
+  const closed = server.close()
+  const late = clock.now() + config.graceMs
+  while (state.open.size > 0 && clock.now() < late) {
+    await new Promise<void>(resolve => clock.after(50, resolve))
+  }
+  seats.stop()
+  const cut = clock.after(CUT_MS, () => server.server.closeAllConnections())
+  await closed
+  cut.cancel()
 }
 
 function crash(error: unknown): void {

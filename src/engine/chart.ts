@@ -4,7 +4,7 @@
  *
  * Where a fact leads from a state is asked of XState once, and remembered. Charts have no guards, so the answer
  * depends on nothing else; what is left to do for each fact is to run the assigns of that move. (XState's public
- * `transition()` builds a throw-away actor each time: 9 µs. With that scope reused: 3.1 µs. Remembered: 0.4 µs.)
+ * `transition()` builds a throw-away actor each time: 9 µs. With that scope reused: 3.1 µs. Remembered: 0.1 µs.)
  */
 import {
   type ActorScope,

@@ -91,8 +91,8 @@ export class Ollama {
       try {
         words()
       } catch (error) {
-        control?.abort(new Error('called off'))
         fail(error)
+        control?.abort(new Error('called off'))
         if (error instanceof Failure) return
         queueMicrotask(() => {
           throw error

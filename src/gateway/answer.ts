@@ -7,9 +7,16 @@ type Headers = Readonly<Record<string, string | number>>
 /** With a Content-Length always; HEAD gets the length only. */
 export function answer(res: ServerResponse, status: number, headers: Headers = {}, body = ''): void {
   if (res.headersSent || res.destroyed) return
+  const { req } = res
+  const closes = !res.shouldKeepAlive || 'Connection' in headers
   res.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) })
-  res.end(body)
-  if (hasBody(res.req) && !res.req.complete) discard(res.req)
+  if (req.complete || !hasBody(req)) return void res.end(body)
+  // To close with something unread would take the answer from the client.
+  discard(req)
+  if (!closes) return void res.end(body)
+  res.flushHeaders()
+  if (body !== '') res.write(body)
+  req.once('close', () => res.end())
 }
 
 /** Of what handlers answer, Go counts the bytes only up to 2 KiB, and sends more in chunks, whatever the method. */

@@ -78,20 +78,24 @@ export class Edge {
 
   /**
    * Why this caller may not change models and the house; undefined for those who may, which is everybody on a house
-   * that listens on this machine only.
+   * that listens on this machine only, but for what a proxy passes on.
    */
   distrusts(req: IncomingMessage): string | undefined {
-    if (this.#local) return undefined
     const address = plain(req.socket.remoteAddress ?? '')
     // A proxy on this machine speaks for strangers, so what it passes on is not local.
     const direct = !('x-forwarded-for' in req.headers || 'forwarded' in req.headers || 'via' in req.headers)
+    if (this.#local && direct) return undefined
     if (!(direct && within(LOOPBACK, address)) && !within(this.#trust, address)) {
       const range = `${address}/${isIP(address) === 6 ? 128 : 32}`
+      const why = direct
+        ? 'this house listens beyond its own machine'
+        : 'this came through a proxy, perhaps from a stranger'
       return (
-        'this house listens beyond its own machine, and only trusted addresses may do this; to trust yours, start it ' +
+        `${why}, and only trusted addresses may do this; to trust ${direct ? 'yours' : "the proxy's"}, start the house ` +
         `with --trust ${range} (or QUIPU_TRUST=${range})`
       )
     }
+    if (this.#local) return undefined
     // Any web page can make a browser of the trusted call the house, by a name of its own that leads there.
     const name = nameOf(req.headers.host ?? '')
     if (isIP(name) !== 0 || this.#isOwn(name)) return undefined
@@ -109,7 +113,12 @@ export class Edge {
   }
 
   #isOwn(name: string): boolean {
-    return name === '' || name === 'localhost' || this.#hosts.has(name) || /\.(localhost|local|internal)$/.test(name)
+    return (
+      name === '' ||
+      name === 'localhost' ||
+      this.#hosts.has(name) ||
+      /\.(localhost|local|internal)$/.test(name)
+    )
   }
 }
 

@@ -19,7 +19,8 @@ export function formModel(body: Buffer, contentType: string): Form {
   if (type === null) return { unreadable: "request Content-Type isn't multipart/form-data with a boundary" }
   const mark = `--${type[1] ?? type[2]}`
   const line = `\r\n${mark}`
-  if (body.toString('latin1', 0, mark.length) !== mark) return { unreadable: 'it does not begin with its boundary' }
+  if (body.toString('latin1', 0, mark.length) !== mark)
+    return { unreadable: 'it does not begin with its boundary' }
   let model: string | undefined
   let at = mark.length
   for (let parts = 0; parts <= PARTS_MAX; parts += 1) {
@@ -54,7 +55,8 @@ function boundaryAfter(body: Buffer, line: string, from: number): number {
 function fieldName(head: string): string | undefined {
   const lines = head.split('\r\n')
   if (!lines.every(line => /^[\w-]+:[^\r\n\0]*$/.test(line))) return undefined
-  if (lines.some(line => /^content-transfer-encoding:(?!\s*(?:[78]bit|binary)\s*$)/i.test(line))) return undefined
+  if (lines.some(line => /^content-transfer-encoding:(?!\s*(?:[78]bit|binary)\s*$)/i.test(line)))
+    return undefined
   const dispositions = lines.filter(line => /^content-disposition:/i.test(line))
   if (dispositions.length !== 1) return undefined
   const found = /^content-disposition:[ \t]*form-data;[ \t]*name="([^"\\]*)"(.*)$/i.exec(dispositions[0]!)

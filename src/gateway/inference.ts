@@ -2,7 +2,6 @@
  * One inference request, from the client's socket to the journal's last word on it: admitted, assigned when a slot is
  * free, relayed, retried on another node while the client has seen nothing, and closed by exactly one fact.
  */
-import type { ServerResponse } from 'node:http'
 import { canonicalName, sourceOf } from '../../machines/name.ts'
 import type { Outgoing, Upstream } from '../call.ts'
 import type { Clock } from '../clock.ts'
@@ -15,7 +14,16 @@ import type { RequestsProjection } from '../projections/requests.ts'
 import { readFigures } from './figures.ts'
 import { CLOUD_OFF, type OllamaApi } from './ollama.ts'
 import { isZero, type Peeked, peek } from './peek.ts'
-import { BUSY, type Dialect, dialectOf, lastWords, plainly, type Refused, refuse, UNWRITABLE } from './refusals.ts'
+import {
+  BUSY,
+  type Dialect,
+  dialectOf,
+  lastWords,
+  plainly,
+  type Refused,
+  refuse,
+  UNWRITABLE,
+} from './refusals.ts'
 import { type Ending, headersForNode, type Relay, relay } from './relay.ts'
 import type { Visit } from './visit.ts'
 
@@ -29,9 +37,9 @@ export interface SeatsLike {
     id: string,
   ): Promise<
     | { readonly to: 'run'; readonly node: string; readonly url: string }
-    | { readonly to: 'leave'; readonly reason: 'expired' | 'readonly' }
+    | { readonly to: 'leave'; readonly reason: 'expired' | 'readonly' | 'stopped' }
   >
-  onCut(id: string, cut: (reason: string) => void): void
+  onCut(id: string, cut: (reason: 'lost' | 'wedged' | 'stopped') => void): void
   leave(id: string): void
 }
 
@@ -156,7 +164,7 @@ export class Inference {
         case 'declined':
           continue
         case 'unreached': {
-          if (this.#fails(id, reasonOf(ending.failure)) === 'retried') continue
+          if (this.#fails(id, ending.failure) === 'retried') continue
           const message = `node ${node} could not answer for ${model}: ${plainly(ending.failure)}`
           refuse(res, dialect, { status: 502, message, headers: this.#marks(id, node) })
           return undefined
@@ -177,7 +185,7 @@ export class Inference {
       out: outgoing(visit),
       headers: this.#marks(id, node),
       decline: status =>
-        RETRIED.has(status) && this.#fails(id, status === 503 ? 'busy' : 'error', status) === 'retried',
+        RETRIED.has(status) && this.#fails(id, status === 503 ? BUSY_NODE : ERROR_NODE, status) === 'retried',
       begun: status => void engine.attempt('request', id, { type: 'request.begin', data: { status } }),
       heard: () => {
         running.heardAt = clock.monotonic()
@@ -189,7 +197,7 @@ export class Inference {
           type,
           `node ${node} went away in the middle of its answer: ${plainly(failure)}`,
         ),
-      cut: cut => seats.onCut(id, reason => cut(new Failure(`ollama.${reason}`, `the node is ${reason}`))),
+      cut: cut => seats.onCut(id, reason => cut(CUTS[reason]())),
     }
     try {
       return await relay(job)
@@ -220,24 +228,26 @@ export class Inference {
   }
 
   /** Does the law say retried, or is that the end of it? */
-  #fails(id: string, reason: string, status?: number): 'retried' | 'failed' {
-    const data = { reason, retryable: true, bytes: 0, chunks: 0, ...(status !== undefined && { status }) }
+  #fails(id: string, failure: Failure, status?: number): 'retried' | 'failed' {
+    const answer = status === undefined ? {} : { status }
+    const data = { reason: reasonOf(failure), retryable: failure.retryable, bytes: 0, chunks: 0, ...answer }
     const [fact] = this.#needs.engine.attempt('request', id, { type: 'request.fail', data })
     return fact?.type === 'request.retried' ? 'retried' : 'failed'
   }
 
-  #dismiss({ id, visit, dialect, model }: Incoming, reason: 'expired' | 'readonly'): undefined {
-    if (reason === 'readonly') {
-      this.#close(id, {
-        type: 'request.fail',
-        data: { reason: 'journal', retryable: false, bytes: 0, chunks: 0 },
-      })
+  #dismiss({ id, visit, dialect, model }: Incoming, reason: 'expired' | 'readonly' | 'stopped'): undefined {
+    if (reason !== 'expired') {
+      const data = {
+        reason: reason === 'readonly' ? 'journal' : 'stopped',
+        retryable: false,
+        bytes: 0,
+        chunks: 0,
+      }
+      this.#close(id, { type: 'request.fail', data })
     }
-    refuse(visit.res, dialect, {
-      status: 503,
-      message: BUSY,
-      headers: { 'Retry-After': this.#retryAfter(model), 'X-Quipu-Request': id },
-    })
+    const busy: Refused = { status: 503, message: BUSY, headers: { 'Retry-After': this.#retryAfter(model) } }
+    const refused = { expired: busy, readonly: UNWRITABLE, stopped: STOPPING }[reason]
+    refuse(visit.res, dialect, { ...refused, headers: { ...refused.headers, 'X-Quipu-Request': id } })
   }
 
   #abandon(id: string, bytes: number, chunks: number): undefined {
@@ -270,10 +280,26 @@ export class Inference {
 /** Busy, broken or behind something broken; 501 says "never", so it is an answer. */
 const RETRIED: ReadonlySet<number> = new Set([500, 502, 503, 504])
 
+const BUSY_NODE = new Failure('ollama.busy', 'the node is busy', { retryable: true })
+const ERROR_NODE = new Failure('ollama.error', 'the node answered with an error', { retryable: true })
+
+/** Why a call is cut from our side. Another node may still do it, but not another house. */
+const CUTS = {
+  lost: () => new Failure('ollama.lost', 'the node is lost', { retryable: true }),
+  wedged: () => new Failure('ollama.wedged', 'the node is wedged', { retryable: true }),
+  stopped: () => new Failure('house.stopped', 'the house stops'),
+}
+
+const STOPPING: Refused = {
+  status: 503,
+  message: 'the house is stopping; ask again when it is back',
+  headers: { 'Retry-After': '5' },
+}
+
 function outgoing({ req, target, body }: Visit): Outgoing {
   return { method: 'POST', path: target, headers: headersForNode(req.headers), body }
 }
 
 function reasonOf({ code }: Failure): string {
-  return code.replace(/^ollama\./, '')
+  return code.slice(code.indexOf('.') + 1)
 }

@@ -133,7 +133,8 @@ export class Nodes {
   get emptiest(): readonly FleetNode[] {
     const bytes = ({ name }: FleetNode): number => {
       let sum = 0
-      for (const { sizeBytes } of this.#needs.residency.state.byNode.get(name)?.values() ?? []) sum += sizeBytes
+      for (const { sizeBytes } of this.#needs.residency.state.byNode.get(name)?.values() ?? [])
+        sum += sizeBytes
       return sum
     }
     return [...this.usable].sort((a, b) => bytes(a) - bytes(b) || byName(a, b))
@@ -159,7 +160,9 @@ export class Nodes {
         .filter(Boolean),
     )
     if (wanted.size === 1 && wanted.has('all')) return { nodes: this.usable }
-    const nodes = [...wanted].map(name => this.#needs.fleet.state.get(name)).filter(node => node !== undefined)
+    const nodes = [...wanted]
+      .map(name => this.#needs.fleet.state.get(name))
+      .filter(node => node !== undefined)
     if (nodes.length === wanted.size && nodes.length > 0) return { nodes }
     const unknown = [...wanted].filter(name => !this.#needs.fleet.state.has(name))
     const known = this.names.join(', ') || 'none'

@@ -80,7 +80,12 @@ async function once(
       clock,
       res,
       upstream: upstream(node.url),
-      out: { method: req.method!, path: target, headers, body: options.body ?? (body.length > 0 ? body : null) },
+      out: {
+        method: req.method!,
+        path: target,
+        headers,
+        body: options.body ?? (body.length > 0 ? body : null),
+      },
       headers: { 'X-Quipu-Node': node.name },
       decline: status => declinable && UNWELL.has(status),
       begun: () => patience?.cancel(),

@@ -66,7 +66,8 @@ export async function peek(
 ): Promise<Peeked> {
   if (body.length === 0) return NOTHING
   if (path === '/v1/audio/transcriptions') return peekForm(body, String(headers['content-type'] ?? ''))
-  if (!path.startsWith('/v1/') || headers['content-encoding'] !== 'zstd') return peekJson(body, QUESTIONS[path])
+  if (!path.startsWith('/v1/') || headers['content-encoding'] !== 'zstd')
+    return peekJson(body, QUESTIONS[path])
   try {
     const { buffer, engine } = await unzstd(body, { maxOutputLength: UNPACKED_BYTES_MAX, info: true })
     // A node reads all the frames there are, Node only the first.
@@ -151,7 +152,7 @@ async function topLevel(
     const start = walk.at
     walk.enter()
     if (!cross()) await strides(walk, cross)
-    const value = key === undefined ? null : valueOf(body, start, walk.at)
+    const value = key === undefined ? null : heldIn(body, start, walk.at)
     if (value === undefined) return undefined
     // Go leaves a field as it is when it reads null.
     if (value !== null) values.set(key!, value)
@@ -175,7 +176,7 @@ function keyOf(body: Buffer, start: number, end: number): string | undefined {
 }
 
 /** Undefined for what is not JSON. */
-function valueOf(body: Buffer, start: number, end: number): unknown {
+function heldIn(body: Buffer, start: number, end: number): unknown {
   return end - start > VALUE_BYTES_MAX ? LONG : parsed(body.toString('utf8', start, end))
 }
 
@@ -208,6 +209,7 @@ function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], un
 
 function peekForm(body: Buffer, contentType: string): Peeked {
   const { model, unreadable } = formModel(body, contentType)
-  if (unreadable !== undefined) return { ...NOTHING, unreadable: `failed to parse multipart form: ${unreadable}` }
+  if (unreadable !== undefined)
+    return { ...NOTHING, unreadable: `failed to parse multipart form: ${unreadable}` }
   return model === undefined || model === '' ? NOTHING : { ...NOTHING, cloud: isCloud(model), model }
 }

@@ -147,9 +147,10 @@ export function relay(self: Relay): Promise<Ending> {
         }
         const headers = endToEnd(raw)
         // Ollama says so of two kinds of streams, and only where it is so.
-        if (res.shouldKeepAlive && valueOf(raw, 'connection') === 'keep-alive') headers.push('Connection', 'keep-alive')
-        contentType = valueOf(headers, 'content-type')
-        encoded = valueOf(headers, 'content-encoding') !== ''
+        if (res.shouldKeepAlive && header(raw, 'connection') === 'keep-alive')
+          headers.push('Connection', 'keep-alive')
+        contentType = header(headers, 'content-type')
+        encoded = header(headers, 'content-encoding') !== ''
         head = { status, headers }
       },
       data(chunk) {
@@ -208,7 +209,7 @@ function endToEnd(raw: readonly string[]): string[] {
   return kept
 }
 
-function valueOf(headers: readonly string[], name: string): string {
+function header(headers: readonly string[], name: string): string {
   for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1]!
   return ''
 }

@@ -21,6 +21,8 @@ export interface Route {
   readonly body?: 'inference' | 'verb' | 'streamed'
   /** Changes models or accounts: only for the trusted, where the house listens beyond this machine. */
   readonly guarded?: true
+  /** A node would take a model from the query, where nobody else looks. */
+  readonly queryless?: true
   /** Leaves a fact, so it is not begun while none can be written. */
   readonly recorded?: true
 }
@@ -28,7 +30,10 @@ export interface Route {
 export function table({
   inference,
   ollama,
-}: { readonly inference: Inference; readonly ollama: OllamaApi }): readonly Route[] {
+}: {
+  readonly inference: Inference
+  readonly ollama: OllamaApi
+}): readonly Route[] {
   const get = (path: string, handle: Route['handle'], ...more: Method[]): Route => ({
     methods: [...more, 'GET'],
     path,
@@ -66,7 +71,7 @@ export function table({
     infer('/v1/completions'),
     infer('/v1/embeddings'),
     infer('/v1/responses'),
-    infer('/v1/audio/transcriptions'),
+    { ...infer('/v1/audio/transcriptions'), queryless: true },
     infer('/v1/messages'),
     get('/v1/models', visit => ollama.models(visit)),
     get('/v1/models/:param', visit => ollama.model(visit)),
@@ -105,7 +110,7 @@ export function find(routes: readonly Route[], url: string): Found | undefined {
   const tail = query === undefined ? '' : `?${query}`
   for (const route of routes) {
     if (!route.path.endsWith('/:param')) {
-      if (route.path === path) return { route, param: '', target: path + tail }
+      if (route.path === path) return { route, param: '', target: path + (route.queryless ? '' : tail) }
       continue
     }
     const prefix = route.path.slice(0, -':param'.length)

@@ -18,7 +18,7 @@ import { Edge } from './edge.ts'
 import type { Inference } from './inference.ts'
 import type { OllamaApi } from './ollama.ts'
 import { BUSY, dialectOf, refuse, statuses, UNWRITABLE } from './refusals.ts'
-import { find, type Method, notFound, type Route, table } from './routes.ts'
+import { type Found, find, type Method, notFound, type Route, table } from './routes.ts'
 
 export interface ServerNeeds {
   readonly config: Config
@@ -58,7 +58,7 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     exposeHeadRoutes: false,
     trustProxy: false,
     return503OnClosing: false,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle', // main.ts waits for the others, for a while
     bodyLimit: CONTROL_BYTES_MAX,
     connectionTimeout: 0, // a model that loads is silent for minutes
     requestTimeout: 0, // an upload takes hours; body.ts sees to the pace of each
@@ -105,8 +105,15 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     const { raw: req } = request
     const { raw: res } = reply
     if (!(await turn(req, res))) return reply.hijack()
+    const found = find(routes, req.url!)
+    const met = found?.route.methods.includes(req.method as Method) ? found : undefined
+    if (hasBody(req)) {
+      if (met?.route.body === 'streamed') bodies.stall(req)
+      else bodies.pace(req, () => late(res))
+    }
     // Ollama names neither the connection nor how long it stays.
-    if (req.httpVersion === '1.1' && !/\bclose\b/i.test(req.headers.connection ?? '')) res.removeHeader('Connection')
+    if (req.httpVersion === '1.1' && !/\bclose\b/i.test(req.headers.connection ?? ''))
+      res.removeHeader('Connection')
     const verdict = edge.judge(req)
     if (!verdict.pass) {
       reply.hijack()
@@ -125,33 +132,30 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
       reply.hijack()
       return options(req, res, verdict.cors !== undefined, routes)
     }
-    const found = find(routes, req.url!)
-    const met = found?.route.methods.includes(req.method as Method) ? found : undefined
     if (met === undefined && !request.is404) return // to one of the house's own doors
     reply.hijack()
     if (met === undefined) return notFound(req, res, routes)
     void serve(req, res, met).catch(error => answerError(error, dialectOf(met.target), res))
   })
 
-  const serve = async (req: IncomingMessage, res: ServerResponse, found: NonNullable<ReturnType<typeof find>>) => {
-    const { route, param, target } = found
+  const serve = async (
+    req: IncomingMessage,
+    res: ServerResponse,
+    { route, param, target }: Found,
+  ): Promise<void> => {
+    const dialect = dialectOf(target)
     if (route.guarded && req.method !== 'HEAD') {
       const why = edge.distrusts(req)
-      if (why !== undefined) return refuse(res, dialectOf(target), { status: 403, message: why })
+      if (why !== undefined) return refuse(res, dialect, { status: 403, message: why })
     }
-    if (route.recorded && !needs.ollama.writable) return refuse(res, dialectOf(target), UNWRITABLE)
-    const by = req.socket.remoteAddress ?? ''
-    const visit = { req, res, by, param, route: route.path, target }
-    if (route.body === 'streamed') {
-      if (hasBody(req)) bodies.stall(req)
-      return route.handle({ ...visit, body: Buffer.alloc(0) }, bodies)
-    }
-    if (hasBody(req)) bodies.pace(req, () => slow(target, res))
+    if (route.recorded && !needs.ollama.writable) return refuse(res, dialect, UNWRITABLE)
     // Go reads no body where no handler asks for it.
-    const limits = { inference: config.bodyMaxBytes, verb: Math.min(VERB_BYTES_MAX, config.bodyMaxBytes) }
-    const body = route.body === undefined ? Buffer.alloc(0) : await bodies.whole(req, res, limits[route.body])
-    await route.handle({ ...visit, body }, bodies)
+    const whole = route.body === 'inference' || route.body === 'verb'
+    const by = req.socket.remoteAddress ?? ''
+    const body = whole ? await bodies.whole(req, res, limits[route.body]) : Buffer.alloc(0)
+    await route.handle({ req, res, by, param, route: route.path, target, body }, bodies)
   }
+  const limits = { inference: config.bodyMaxBytes, verb: Math.min(VERB_BYTES_MAX, config.bodyMaxBytes) }
 
   const answerError = (error: unknown, dialect: ReturnType<typeof dialectOf>, res: ServerResponse): void => {
     if (error instanceof Failure) app.log.warn({ code: error.code, err: error }, error.message)
@@ -184,7 +188,6 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
         reply.hijack()
         return refuse(res, 'control', { status: 403, message: why, code: 'house.untrusted' })
       }
-      if (hasBody(req)) bodies.pace(req, () => slow(req.url!, res))
     })
     await scope.register(needs.control)
   })
@@ -193,15 +196,11 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
 
 const PLAIN_CLOSE = { 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close' }
 
-function slow(target: string, res: ServerResponse): void {
-  const { socket } = res
-  if (res.headersSent || socket === null) {
-    socket?.destroy()
-    return
-  }
+function late(res: ServerResponse): void {
+  const { socket, req } = res
   const message = 'the request body comes in too slowly'
-  refuse(res, dialectOf(target), { status: 408, message, headers: { Connection: 'close' } })
-  socket.destroySoon()
+  refuse(res, dialectOf(req.url!), { status: 408, message, headers: { Connection: 'close' } })
+  socket?.destroySoon()
 }
 
 /** What Node's parser has no patience with: bad syntax, too many headers, none at all for too long. */

@@ -191,7 +191,12 @@ export class Verbs {
   }
 
   /** Where the model is; where it is nowhere, any node's own words are the answer. */
-  async #everywhere(verb: 'copy' | 'delete', visit: Visit, model: string | undefined, to?: string): Promise<void> {
+  async #everywhere(
+    verb: 'copy' | 'delete',
+    visit: Visit,
+    model: string | undefined,
+    to?: string,
+  ): Promise<void> {
     const { nodes } = this.#needs
     const { req, res, target, body } = visit
     const named = this.#named(visit, { many: true })
@@ -316,7 +321,8 @@ export class Verbs {
     const names = (nodes: readonly FleetNode[]): readonly string[] => nodes.map(({ name }) => name)
     if (done.length > 0) {
       const nodes = names(done)
-      if (verb === 'copy') engine.attempt('model', id, { type: 'model.copy', by, data: { nodes, to: to ?? '' } })
+      if (verb === 'copy')
+        engine.attempt('model', id, { type: 'model.copy', by, data: { nodes, to: to ?? '' } })
       else engine.attempt('model', id, { type: DEEDS[verb], by, data: { nodes } })
     }
     if (failed.length > 0) {

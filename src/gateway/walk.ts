@@ -50,7 +50,8 @@ export class Walk {
     const { body } = this
     const stop = Math.min(body.length, this.#rest + 1)
     let { at } = this
-    while (at < stop && (body[at] === 0x20 || body[at] === 0x0a || body[at] === 0x0d || body[at] === 0x09)) at += 1
+    while (at < stop && (body[at] === 0x20 || body[at] === 0x0a || body[at] === 0x0d || body[at] === 0x09))
+      at += 1
     this.at = at
     return at < stop || at === body.length
   }

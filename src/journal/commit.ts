@@ -81,7 +81,7 @@ export function journalOver(
     if (writing === undefined) linger ??= clock.after(LINGER_MS, write)
   }
 
-  /** One batch at a time; the next is whatever came meanwhile. No timer gathers more: 2 ms of it cost 60 %. */
+  /** One batch at a time; the next is whatever came meanwhile. No timer gathers more for who waits: 2 ms of it cost 60 %. */
   async function drain(): Promise<void> {
     while (waiting.length > 0 && failure === undefined) {
       const batch = waiting.slice(0, batchEnd(waiting)).map(({ record }) => record)

@@ -4,6 +4,7 @@
  */
 import { type Residence, replicaId, replicaParts } from '../../machines/replica.ts'
 import type { Clock } from '../clock.ts'
+import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import { Failure } from '../failure.ts'
@@ -15,6 +16,7 @@ import type { LoadWish } from './seats.ts'
 export interface Loader {
   readonly engine: Engine
   readonly clock: Clock
+  readonly config: Pick<Config, 'loadMaxMs'>
   readonly fleet: Fleet
   readonly residency: Residency
   readonly catalog: Catalog
@@ -42,6 +44,7 @@ export const loader = (self: Loader): Reactor => {
     const abort = new AbortController()
     active.set(id, abort)
     const began = self.clock.monotonic()
+    const timer = self.clock.after(self.config.loadMaxMs, () => abort.abort())
     const embedding = self.catalog.state.get(model)?.capabilities.join() === 'embedding'
     self
       .load(url, model, { ...self.wish(request), embedding, signal: abort.signal })
@@ -58,6 +61,7 @@ export const loader = (self: Loader): Reactor => {
         },
       )
       .finally(() => {
+        timer.cancel()
         active.delete(id)
         self.look(node)
       })

@@ -16,16 +16,19 @@ export interface LoadWish {
 
 export type Grant =
   | { readonly to: 'run'; readonly node: string; readonly url: string }
-  /** It waited too long, or the journal's disk does not write. */
-  | { readonly to: 'leave'; readonly reason: 'expired' | 'readonly' }
+  /** It waited too long, the journal's disk does not write, or the house stops. */
+  | { readonly to: 'leave'; readonly reason: 'expired' | 'readonly' | 'stopped' }
+
+/** Why a running request is taken off its node. */
+export type Cut = 'lost' | 'wedged' | 'stopped'
 
 interface Seat {
   readonly wish: LoadWish
   /** A grant that nobody has asked for yet, or the one who asked. */
   held?: Grant
   tell?: (grant: Grant) => void
-  /** Called when the node it runs on is lost. */
-  cut?: (reason: string) => void
+  /** Called when the node it runs on is lost, or the house stops. */
+  cut?: (reason: Cut) => void
 }
 
 export interface SeatsNeeds {
@@ -88,9 +91,17 @@ export class Seats {
   }
 
   /** While it runs: how to be told that its node is gone. */
-  onCut(id: string, cut: (reason: string) => void): void {
+  onCut(id: string, cut: (reason: Cut) => void): void {
     const seat = this.#seats.get(id)
     if (seat !== undefined) seat.cut = cut
+  }
+
+  /** The house stops: who waits is sent away, and what runs is cut. */
+  stop(): void {
+    for (const [id, seat] of this.#seats) {
+      if (seat.tell !== undefined) this.#grant(id, { to: 'leave', reason: 'stopped' })
+      else seat.cut?.('stopped')
+    }
   }
 
   wish(id: string): LoadWish | undefined {

@@ -57,9 +57,18 @@ t.test('what could be read in two ways is refused', async t => {
     ['an encoded name', part(`name="file"; name*=utf-8''model`, 'x') + good],
     ['an escaped name', part('name="mod\\el"', 'x') + good],
     ['a model with a file name', part('name="model"; filename=""', 'x') + good],
-    ['an encoded part', part('name="model"', 'x=3Acloud', 'Content-Transfer-Encoding: quoted-printable\r\n') + good],
-    ['a bare line feed in a header', part('name="a"', 'x', 'A: b\nContent-Disposition: form-data; name="model"\r\n') + good],
-    ['a blank before a colon', part('name="a"', 'x', 'Content-Disposition : form-data; name="model"\r\n') + good],
+    [
+      'an encoded part',
+      part('name="model"', 'x=3Acloud', 'Content-Transfer-Encoding: quoted-printable\r\n') + good,
+    ],
+    [
+      'a bare line feed in a header',
+      part('name="a"', 'x', 'A: b\nContent-Disposition: form-data; name="model"\r\n') + good,
+    ],
+    [
+      'a blank before a colon',
+      part('name="a"', 'x', 'Content-Disposition : form-data; name="model"\r\n') + good,
+    ],
     ['no headers', `--XX\r\n\r\nx\r\n${good}`],
     ['a name without end', model('x'.repeat(2_000)) + good],
   ] as const) {
@@ -71,7 +80,10 @@ t.test('the path says that a body is a form, not its type', async t => {
   const body = Buffer.from(`${model('x:cloud')}--XX--`)
   const headers = { 'content-type': TYPE }
   t.match(await peek('/v1/audio/transcriptions', body, headers), { model: 'x:cloud', cloud: true })
-  t.match(await peek('/api/chat', Buffer.from('{"model":"x:cloud"}'), headers), { model: 'x:cloud', cloud: true })
+  t.match(await peek('/api/chat', Buffer.from('{"model":"x:cloud"}'), headers), {
+    model: 'x:cloud',
+    cloud: true,
+  })
   t.match(await peek('/v1/audio/transcriptions', Buffer.from('{"model":"a"}'), {}), {
     unreadable: /^failed to parse multipart form: /,
   })

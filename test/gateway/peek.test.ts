@@ -16,7 +16,11 @@ t.test('the model, its options and its keep_alive, whatever stands around them',
     keep_alive: '5m',
     think: null,
   }
-  for (const text of [JSON.stringify(body), JSON.stringify(body, null, 3), ` \r\n\t${JSON.stringify(body)}junk`]) {
+  for (const text of [
+    JSON.stringify(body),
+    JSON.stringify(body, null, 3),
+    ` \r\n\t${JSON.stringify(body)}junk`,
+  ]) {
     t.same(await read(text), {
       model: 'Llama3:8b',
       options: { num_ctx: 4096, use_mmap: false },
@@ -29,25 +33,28 @@ t.test('the model, its options and its keep_alive, whatever stands around them',
   }
 })
 
-t.test('field names count in any letter case, escaped too, and the last of several, but for null', async t => {
-  for (const [text, model] of [
-    ['{"MODEL":"a"}', 'a'],
-    ['{"mOdEl":"a","model":"b"}', 'b'],
-    ['{"model":"a","Model":"b"}', 'b'],
-    ['{"model":"a","MODEL":null}', 'a'],
-    ['{"mod\\u0065l":"a"}', 'a'],
-    ['{"model":"\\u0061\\"\\\\"}', 'a"\\'],
-    ['{"model":"é"}', 'é'],
-    ['{"name":"a"}', undefined],
-    ['{"model":""}', undefined],
-    ['{"model":1}', undefined],
-    ['{"model":"a","model":1}', undefined],
-    [`{"${'m'.repeat(100_000)}":1,"model":"a"}`, 'a'],
-  ] as const) {
-    t.equal((await read(text)).model, model, text.slice(0, 60))
-  }
-  t.same((await read('{"optionſ":{"num_ctx":1}}')).options, { num_ctx: 1 }, 'Go takes a long s for an s')
-})
+t.test(
+  'field names count in any letter case, escaped too, and the last of several, but for null',
+  async t => {
+    for (const [text, model] of [
+      ['{"MODEL":"a"}', 'a'],
+      ['{"mOdEl":"a","model":"b"}', 'b'],
+      ['{"model":"a","Model":"b"}', 'b'],
+      ['{"model":"a","MODEL":null}', 'a'],
+      ['{"mod\\u0065l":"a"}', 'a'],
+      ['{"model":"\\u0061\\"\\\\"}', 'a"\\'],
+      ['{"model":"é"}', 'é'],
+      ['{"name":"a"}', undefined],
+      ['{"model":""}', undefined],
+      ['{"model":1}', undefined],
+      ['{"model":"a","model":1}', undefined],
+      [`{"${'m'.repeat(100_000)}":1,"model":"a"}`, 'a'],
+    ] as const) {
+      t.equal((await read(text)).model, model, text.slice(0, 60))
+    }
+    t.same((await read('{"optionſ":{"num_ctx":1}}')).options, { num_ctx: 1 }, 'Go takes a long s for an s')
+  },
+)
 
 t.test('what Go would not read names no model', async t => {
   for (const text of [
@@ -97,7 +104,9 @@ t.test('a random object is read as JSON.parse reads it', async t => {
     if (kind === 1) return [true, false, null][chance(3)]
     if (kind < 4) return Array.from({ length: chance(90) }, () => '"\\{}[],: a\n€'[chance(12)]).join('')
     if (kind === 4) return Array.from({ length: chance(4) }, () => value(depth + 1))
-    return Object.fromEntries(Array.from({ length: chance(4) }, (_, i) => [`${i}"${chance(9)}`, value(depth + 1)]))
+    return Object.fromEntries(
+      Array.from({ length: chance(4) }, (_, i) => [`${i}"${chance(9)}`, value(depth + 1)]),
+    )
   }
   for (let round = 0; round < 300; round += 1) {
     const whole = { a: value(0), model: `m${round}`, b: value(0), stream: chance(2) === 1, c: value(0) }
@@ -107,29 +116,42 @@ t.test('a random object is read as JSON.parse reads it', async t => {
   t.pass(`seed ${seed}`)
 })
 
-t.test('an empty question with keep_alive 0 is the wish to unload, an empty question alone is not', async t => {
-  const generate = '/api/generate'
-  for (const [path, text, unload] of [
-    [generate, '{"model":"a","keep_alive":0}', true],
-    [generate, '{"model":"a","keep_alive":"0s","prompt":""}', true],
-    [generate, '{"model":"a","KEEP_ALIVE":0.0,"Prompt":null}', true],
-    [generate, '{"model":"a","keep_alive":0,"prompt":" "}', false],
-    [generate, '{"model":"a","keep_alive":"5m"}', false],
-    [generate, '{"model":"a"}', false],
-    [CHAT, '{"model":"a","keep_alive":0,"messages":[ ]}', true],
-    [CHAT, '{"model":"a","keep_alive":0,"messages":[{}]}', false],
-    [CHAT, `{"model":"a","keep_alive":0,"messages":[${'{},'.repeat(200_000)}{}]}`, false],
-    ['/api/embed', '{"model":"a","keep_alive":0}', false],
-    ['/v1/chat/completions', '{"model":"a","keep_alive":0}', false],
-  ] as const) {
-    t.equal((await read(text, path)).unload, unload, `${path} ${text.slice(0, 60)}`)
-  }
-  for (const zero of [0, -0, '0', '-0', '0s', '0ms', '0h0m0s', '0.0s', '.0s']) t.ok(isZero(zero), String(zero))
-  for (const not of [1, -1, '1s', '', '0x', '5m', null, undefined, false, '00']) t.notOk(isZero(not), String(not))
-})
+t.test(
+  'an empty question with keep_alive 0 is the wish to unload, an empty question alone is not',
+  async t => {
+    const generate = '/api/generate'
+    for (const [path, text, unload] of [
+      [generate, '{"model":"a","keep_alive":0}', true],
+      [generate, '{"model":"a","keep_alive":"0s","prompt":""}', true],
+      [generate, '{"model":"a","KEEP_ALIVE":0.0,"Prompt":null}', true],
+      [generate, '{"model":"a","keep_alive":0,"prompt":" "}', false],
+      [generate, '{"model":"a","keep_alive":"5m"}', false],
+      [generate, '{"model":"a"}', false],
+      [CHAT, '{"model":"a","keep_alive":0,"messages":[ ]}', true],
+      [CHAT, '{"model":"a","keep_alive":0,"messages":[{}]}', false],
+      [CHAT, `{"model":"a","keep_alive":0,"messages":[${'{},'.repeat(200_000)}{}]}`, false],
+      ['/api/embed', '{"model":"a","keep_alive":0}', false],
+      ['/v1/chat/completions', '{"model":"a","keep_alive":0}', false],
+    ] as const) {
+      t.equal((await read(text, path)).unload, unload, `${path} ${text.slice(0, 60)}`)
+    }
+    for (const zero of [0, -0, '0', '-0', '0s', '0ms', '0h0m0s', '0.0s', '.0s'])
+      t.ok(isZero(zero), String(zero))
+    for (const not of [1, -1, '1s', '', '0x', '5m', null, undefined, false, '00'])
+      t.notOk(isZero(not), String(not))
+  },
+)
 
 t.test('a name that Ollama would send to its cloud is known, however it is written', async t => {
-  for (const name of ['x:cloud', 'x:CLOUD', 'x:20b-cloud', ' x:cloud\n', 'x: cloud', 'x:20b :\u00a0cloud', 'a/x:cloud'])
+  for (const name of [
+    'x:cloud',
+    'x:CLOUD',
+    'x:20b-cloud',
+    ' x:cloud\n',
+    'x: cloud',
+    'x:20b :\u00a0cloud',
+    'a/x:cloud',
+  ])
     t.ok(isCloud(name), JSON.stringify(name))
   for (const name of ['x', 'cloud', 'x-cloud', 'x:cloudy', 'cloud/x', 'x:local', 'x:cloud/y', ''])
     t.notOk(isCloud(name), JSON.stringify(name))
@@ -222,6 +244,9 @@ t.test('64 MiB of anything hold up nobody', async t => {
     const { model } = await read(body)
     over = true
     t.equal(model, what === 'brackets' ? undefined : 'a', what)
-    t.ok(longest < 100, `${what}: ${Math.round(performance.now() - began)} ms, at most ${longest.toFixed(1)} at once`)
+    t.ok(
+      longest < 100,
+      `${what}: ${Math.round(performance.now() - began)} ms, at most ${longest.toFixed(1)} at once`,
+    )
   }
 })

@@ -43,7 +43,7 @@ export async function world(
       `${sim.url},name=${sim.name},slots=${specs[i]!.slots ?? 1},resident=${specs[i]!.resident ?? 1}`,
   )
   const config = readConfig(
-    { port: '0', embedded: 'off', log: 'silent', 'probe-every': '200ms', ...flags, node },
+    { port: '0', embedded: 'off', log: 'silent', 'probe-every': '200ms', grace: '0ms', ...flags, node },
     {},
   )
   const house = await openHouse({
@@ -64,6 +64,7 @@ export function view(house: House, sims: readonly Sim[]): World {
     sims,
     url,
     async facts(...types) {
+      await house.engine.settled().catch(() => {})
       const found: Entry[] = []
       for await (const page of journal.read())
         found.push(...page.filter(({ type }) => types.length === 0 || types.includes(type as never)))
