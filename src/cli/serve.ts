@@ -15,7 +15,8 @@ import { remark, say, tinted } from './terminal.ts'
 import type { Verb } from './verb.ts'
 
 /** Docker kills after ten seconds, Kubernetes after thirty. */
-const GRACE_MS = 8_000
+/** What closing may take beyond the grace that answers under way are given. */
+const CLOSE_MS = 8_000
 
 export const serve: Verb = {
   usage: ['serve'],
@@ -39,8 +40,8 @@ export const serve: Verb = {
     await introduce(house, config)
     await aborted(stop)
     remark('quipu: closing; once more ends it at once')
-    const late = systemClock.after(GRACE_MS, () => {
-      remark(`quipu: not closed within ${GRACE_MS / 1_000} s; what was confirmed is in the journal`)
+    const late = systemClock.after(config.graceMs + CLOSE_MS, () => {
+      remark(`quipu: not closed in time; what was confirmed is in the journal`)
       process.exit(1)
     })
     await house.close()

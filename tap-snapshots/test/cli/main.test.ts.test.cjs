@@ -67,6 +67,8 @@ variable, and a variable over the default.
                           answers [30s; QUIPU_SUSPECT_AFTER]
   --body-max BYTES        largest request body; uploads of blobs have no limit [64M; QUIPU_BODY_MAX]
   --connections-max N     connections of clients at once [4096; QUIPU_CONNECTIONS_MAX]
+  --grace DURATION        how long answers under way may take to end when the house stops [5s;
+                          QUIPU_GRACE]
   --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
                           QUIPU_LOG]
   --json                  print JSON for programs instead of text for people
@@ -294,6 +296,8 @@ nodes. Every option can also be given as the variable named behind its default.
                           answers [30s; QUIPU_SUSPECT_AFTER]
   --body-max BYTES        largest request body; uploads of blobs have no limit [64M; QUIPU_BODY_MAX]
   --connections-max N     connections of clients at once [4096; QUIPU_CONNECTIONS_MAX]
+  --grace DURATION        how long answers under way may take to end when the house stops [5s;
+                          QUIPU_GRACE]
   --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
                           QUIPU_LOG]
   --help                  print this
