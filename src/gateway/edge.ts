@@ -96,9 +96,10 @@ export class Edge {
       )
     }
     if (this.#local) return undefined
-    // Any web page can make a browser of the trusted call the house, by a name of its own that leads there.
+    // Any web page can make a browser of the trusted call the house, by a name of its own that leads there. Names
+    // without a dot belong to nobody outside.
     const name = nameOf(req.headers.host ?? '')
-    if (isIP(name) !== 0 || this.#isOwn(name)) return undefined
+    if (isIP(name) !== 0 || this.#isOwn(name) || !name.includes('.')) return undefined
     return (
       'this house does not know itself by the name it was called by, and under such a name web pages could call it; ' +
       'call it by its address, or start it with --allow-host and the name (or QUIPU_ALLOW_HOSTS)'

@@ -119,6 +119,7 @@ const TROUBLES: Readonly<Record<string, string>> = {
   'ollama.wedged': 'it stopped working',
   'ollama.answer': 'it answered with something that cannot be passed on',
   'node.url': 'its address is not allowed',
+  'house.stopped': 'the house is stopping',
 }
 
 /** What a client may know of it: a Failure's own message may hold addresses of the fleet. */

@@ -36,6 +36,7 @@ const HEADERS_TIMEOUT_MS = 10_000
 const CHECK_EVERY_MS = 2_000
 /** Longer than Go's clients keep an idle connection (90 s), so that it is not the house that hangs up first. */
 const KEEP_ALIVE_MS = 100_000
+const PROBE_AFTER_MS = 15_000
 const HEADER_BYTES_MAX = 16 * 1024
 const HEADERS_MAX = 100
 /** Requests that wait on one connection for the one before them. No client in use sends even one. */
@@ -69,6 +70,8 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
       maxHeaderSize: HEADER_BYTES_MAX,
       keepAliveTimeout: KEEP_ALIVE_MS,
       insecureHTTPParser: false,
+      keepAlive: true, // TCP's own: finds clients that vanished without a word while they wait
+      keepAliveInitialDelay: PROBE_AFTER_MS,
       noDelay: true,
     },
     clientErrorHandler: (error, socket) => hangUp(error, socket),

@@ -257,6 +257,7 @@ export class Verbs {
     }
     const headers = headersForNode(req.headers)
     const out = { method: 'POST', path: target, headers, body: Buffer.from(JSON.stringify(body)) }
+    res.setMaxListeners(0) // one a node
     await Promise.all(
       nodes.map(async node => {
         const why = await this.#lines(node, out, res, line => write(progress.line(node.name, line)))
@@ -309,7 +310,8 @@ export class Verbs {
         },
         fail: (failure: Failure) => over(plainly(failure)),
       })
-      res.once('close', left)
+      if (res.destroyed) left()
+      else res.once('close', left)
     })
   }
 

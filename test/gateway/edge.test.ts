@@ -144,6 +144,7 @@ t.test('a browser of the trusted cannot be made to change things under a name of
     'localhost',
     'box.local',
     'house.example:1',
+    'gpu-box:11435',
     '',
   ])
     t.equal(called(host), undefined, host)

@@ -232,6 +232,20 @@ t.test('an empty body reaches the node, and a GET’s body reaches nobody', asyn
   client.socket.destroy()
 })
 
+t.test('a client of HTTP/1.0 gets a stream too, ended by the end of the connection', async t => {
+  const node = await odd(t, (_req, res) => {
+    res.writeHead(200, { 'Content-Type': 'application/x-ndjson' }).write('{"a":1}\n')
+    setTimeout(() => res.end('{"done":true}\n'), 20)
+  })
+  const w = await houseOf(t, [node])
+  const client = await dial(w.url)
+  client.write(`POST /api/generate HTTP/1.0\r\nContent-Length: ${TINY.length}\r\n\r\n${TINY}`)
+  const text = await client.end()
+  t.match(text, /^HTTP\/1\.1 200 OK\r\n/)
+  t.notMatch(text, /transfer-encoding/i)
+  t.ok(text.endsWith('\r\n\r\n{"a":1}\n{"done":true}\n'))
+})
+
 t.test('requests sent without waiting are answered one after the other', async t => {
   const order: string[] = []
   const node = await odd(t, (_req, res, body) => {

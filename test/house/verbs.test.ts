@@ -138,6 +138,20 @@ t.test('a client that leaves calls a pull off everywhere', async t => {
   t.match(failed.data, { verb: 'pull', nodes: ['n1', 'n2'], status: 499 })
 })
 
+t.test('a pull may go to many nodes', async t => {
+  const fine: OddHandler = (_req, res) => void res.end('{"status":"success"}\n')
+  const w = await houseOf(t, await Promise.all(Array.from({ length: 14 }, () => odd(t, fine))))
+  const warnings: Error[] = []
+  const warned = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', warned)
+  t.teardown(() => void process.off('warning', warned))
+  t.same(await lines(await w.post('/api/pull', { model: 'new' }, { 'X-Quipu-Nodes': 'all' })), [
+    { status: 'success' },
+  ])
+  t.equal((await w.fact('model.pulled')).data.nodes.length, 14)
+  t.same(warnings, [])
+})
+
 t.test('what the registry says is passed on, and a failure leaves a fact', async t => {
   const w = await world(t, { sims: [FAST] })
   const steps = await lines(await w.post('/api/pull', { model: 'absent' }))
