@@ -163,7 +163,7 @@ t.test('who waits too long is told so, and the journal too', async t => {
   t.equal(res.status, 503)
   t.ok(res.headers.get('retry-after'))
   const expired = await w.fact('request.expired')
-  t.ok(expired.data.waitedMs >= 300)
+  t.ok(expired.data.waitedMs >= 290, 'about the 300 ms it may wait; clocks round')
   await (await first).body?.cancel()
 })
 
