@@ -68,22 +68,23 @@ export async function embedOne(
   const { lease } = await schedule(node, x, model, request)
   try {
     if (!request.prompt) return []
-    await read(node, x, lease, model, tokenCount(request.prompt) + 2)
+    await read(node, x, lease, model, tokenCount(request.prompt) + 2, 500)
     return vectorFor(node, model, request.prompt)
   } finally {
     lease.end()
   }
 }
 
-/** Reads inputs for their vectors. */
+/** Reads inputs for their vectors. Where the model has none, /api/embed says 501, and the old /api/embeddings 500. */
 async function read(
   node: SimNode,
   x: Exchange,
   lease: Lease,
   model: StoredModel,
   tokens: number,
+  refusal: 500 | 501 = 501,
 ): Promise<void> {
-  if (!model.capabilities.includes('embedding')) throw new Fault(501, NO_EMBEDDINGS)
+  if (!model.capabilities.includes('embedding')) throw new Fault(refusal, NO_EMBEDDINGS)
   await lease.slot(x)
   const { mode } = node.temper.now
   const breaks = node.temper.breaksAfter() !== Number.POSITIVE_INFINITY

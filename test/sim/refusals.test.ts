@@ -76,6 +76,7 @@ t.test('the native API refuses in the words of Ollama 0.33', async t => {
     ['POST', '/api/generate', { ...tiny, suffix: 'z' }, 400, 'registry.ollama.ai/library/tiny:latest does not support insert'],
     ['POST', '/api/generate', { model: 'tinyembed', prompt: 'a' }, 400, '"tinyembed" does not support generate'],
     ['POST', '/api/chat', { model: 'tinyembed', messages: [{ role: 'user' }] }, 400, '"tinyembed" does not support chat'],
+    ['POST', '/api/embeddings', { model: 'tiny', prompt: 'a' }, 500, 'This server does not support embeddings. Start it with `--embeddings`'],
     ['POST', '/api/embed', { model: 'tiny', input: 'a' }, 501, 'This server does not support embeddings. Start it with `--embeddings`'],
     ['POST', '/api/generate', { ...tiny, raw: true, system: 's' }, 400, 'raw mode does not support template, system, or context'],
     ['POST', '/api/generate', { ...tiny, options: { num_ctx: 'abc' } }, 500, 'option "num_ctx" must be of type integer'],
