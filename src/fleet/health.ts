@@ -14,7 +14,7 @@ import type { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import { Failure } from '../failure.ts'
 import type { Catalog } from '../projections/catalog.ts'
-import type { Fleet, FleetNode } from '../projections/fleet.ts'
+import type { Fleet } from '../projections/fleet.ts'
 import type { Residency } from '../projections/residency.ts'
 import { NodeAnswer, type Ollama, type PsRow, residenceOf, type TagRow } from './ollama.ts'
 import type { Vitals, VitalsOf } from './vitals.ts'
@@ -288,9 +288,4 @@ const LOSSES: Readonly<Record<string, LossReason>> = {
   'ollama.refused': 'refused',
   'ollama.broken': 'refused',
   'ollama.answer': 'error',
-}
-
-/** Is there work a node may be given, by what it last said? For pages and tables. */
-export function standing({ reach, duty }: FleetNode): string {
-  return reach === 'up' && duty !== 'active' ? (duty === 'empty' ? 'drained' : 'draining') : reach
 }

@@ -7,8 +7,6 @@ import { history } from './history.ts'
 import { requests } from './requests.ts'
 import { residency } from './residency.ts'
 
-export type Views = ReturnType<typeof views>
-
 export const views = () => ({
   fleet: fleet(),
   residency: residency(),

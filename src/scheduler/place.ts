@@ -1,8 +1,9 @@
 /**
  * Where should the first of a model's waiting requests run? Pure: what it is told is all it knows.
  *
- *  1. A node is out of the question when it may not be given work, or when it does not have the model. (Where no node at all has it, any node may say so itself: its
- *     own 404 is the answer. Not while a new node has yet to say what it has.)
+ *  1. A node is out of the question when it may not be given work, or when it does not have the model. (Where no node
+ *     at all has it, any node may say so itself: its own 404 is the answer. Not while a new node has yet to say what it
+ *     has.)
  *  2. A node this request already failed on is tried again only when nobody else is left.
  *  3. Resident with an idle slot: there. Least load, then name. (Who fails fast looks idle; its breaker sees to that.)
  *  4. Present, its last load failed: there too, unloaded, so that the client hears the node's own words.

@@ -77,8 +77,9 @@ function seat(self: Scheduler): void {
   const lines = [...requests.state.waiting.values()].sort((a, b) => (before(a[0]!, b[0]!) ? -1 : 1))
   for (const [first] of lines) {
     const model = first!.model
+    let turn = 0
     for (;;) {
-      const open = requests.state.waiting.get(model)?.[0]
+      const open = requests.state.waiting.get(model)?.[turn]
       if (open === undefined) break
       const choice = choose(self, open, claimed)
       if (choice.to === 'assign') {
@@ -92,7 +93,9 @@ function seat(self: Scheduler): void {
         engine.commit('replica', replicaId(model, node), { type: 'replica.load', data })
       }
       if (choice.to === 'claim') claimed.set(choice.node, model)
-      break
+      // One that waits for a node it has not failed on yet need not hold up those behind it.
+      if (choice.to !== 'wait' || open.tried.size === 0) break
+      turn += 1
     }
   }
 }

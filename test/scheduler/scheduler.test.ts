@@ -122,6 +122,22 @@ t.test('a failing node is tried last, and its breaker opens at the third failure
   t.equal(y.at('6'), 'a')
 })
 
+t.test('a request that waits for a node it has not failed on holds up nobody behind it', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  await y.node('b', ['m'], { resident: ['m'] })
+  await y.ask('1', 'm')
+  await y.ask('2', 'm')
+  t.same([y.at('1'), y.at('2')], ['a', 'b'])
+  await y.failed('1', 'busy', 503)
+  t.equal(y.at('1'), 'queued', 'a has failed it, and b is busy')
+  await y.ask('3', 'm')
+  t.equal(y.at('3'), 'a')
+  await y.done('2')
+  t.equal(y.at('1'), 'b')
+})
+
 t.test('a trial that fails opens the breaker for longer', async t => {
   const y = yard()
   y.start()
