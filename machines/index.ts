@@ -3,10 +3,11 @@ import { breaker } from './breaker.ts'
 import type { CommandOf, FactOf } from './entity.ts'
 import { model } from './model.ts'
 import { node } from './node.ts'
+import { policy } from './policy.ts'
 import { replica } from './replica.ts'
 import { request } from './request.ts'
 
-export const entities = { node, breaker, model, replica, request } as const
+export const entities = { node, breaker, model, replica, request, policy } as const
 
 export type Kind = keyof typeof entities
 export type Fact = FactOf<(typeof entities)[Kind]>

@@ -22,6 +22,10 @@ export type NodeData = {
   readonly residentMax: number
   readonly labels: { readonly [name: string]: string }
   readonly origin: Origin
+  /** How much of the work it should get beside a node of weight 1. */
+  readonly weight?: number
+  /** When it is wanted, as `18:00-08:00` in the house's local time; at other times only if nobody else can. */
+  readonly hours?: string
 }
 
 /** Why a node counts as gone: no answer, connection refused, or it answers but inference hangs. */
@@ -55,6 +59,8 @@ export interface NodeContext {
   readonly residentMax: number
   readonly labels: Readonly<Record<string, string>>
   readonly origin: Origin
+  readonly weight?: number
+  readonly hours?: string
   readonly version: string
   /** When it was last lost, milliseconds since the epoch. */
   readonly lostAt: number
@@ -64,7 +70,13 @@ const machine = setup({ types: { context: {} as NodeContext, events: {} as NodeF
   id: 'node',
   context: { url: '', slots: 1, residentMax: 3, labels: {}, origin: 'flag', version: '', lostAt: 0 },
   initial: 'unknown',
-  on: { 'node.registered': { target: '.member', reenter: true, actions: assign(({ event }) => event.data) } },
+  on: {
+    'node.registered': {
+      target: '.member',
+      reenter: true,
+      actions: assign(({ event: { data } }) => ({ weight: 1, hours: '', ...data })),
+    },
+  },
   states: {
     unknown: {},
     member: {
@@ -157,9 +169,11 @@ function known(state: State): void {
 }
 
 function same(context: NodeContext, data: NodeData): boolean {
-  const { url, slots, residentMax, origin, labels } = context
+  const { url, slots, residentMax, origin, labels, weight = 1, hours = '' } = context
   return (
     url === data.url &&
+    weight === (data.weight ?? 1) &&
+    hours === (data.hours ?? '') &&
     slots === data.slots &&
     residentMax === data.residentMax &&
     origin === data.origin &&

@@ -1,7 +1,7 @@
 /**
  * A replica is one model on one node. Its id is `model@node`.
  *
- *   absent ──found──▶ present ──loading──▶ loading ──loaded──▶ resident
+ *   absent ──found──▶ present ──loading──▶ loading ──loaded──▶ resident ──loading (otherwise)──▶ loading
  *                      ▲  ▲ └───────────────loaded (seen)────────▲ │
  *                      │  └──────failed───────┘                    │
  *                      └─────────────────unloaded──────────────────┘       removed, from anywhere ──▶ absent
@@ -19,16 +19,33 @@ export type Residence = {
 export type ReplicaFact =
   | Message<'replica.found', { readonly digest: string; readonly sizeBytes: number }>
   /** The house loads it, for `request`'s sake; expected to take `estimateMs`. */
-  | Message<'replica.loading', { readonly request: string; readonly estimateMs: number }>
-  /** In memory. `ms` is how long the house's own load took; absent when somebody else had loaded it. */
-  | Message<'replica.loaded', { readonly ms?: number; readonly residence?: Residence }>
+  | Message<
+      'replica.loading',
+      {
+        readonly request: string
+        readonly estimateMs: number
+        /** How it is loaded, where that is not left to the node; see variant.ts. */
+        readonly variant?: string
+      }
+    >
+  /**
+   * In memory. `ms` is how long the house's own load took; absent when somebody else had loaded it, and then it is not
+   * known how.
+   */
+  | Message<
+      'replica.loaded',
+      { readonly ms?: number; readonly residence?: Residence; readonly variant?: string }
+    >
   | Message<'replica.failed', { readonly reason: string; readonly status: number }>
   | Message<'replica.unloaded', Record<string, never>>
   | Message<'replica.removed', Record<string, never>>
 
 export type ReplicaCommand =
   | Message<'replica.find', { readonly digest: string; readonly sizeBytes: number }>
-  | Message<'replica.load', { readonly request: string; readonly estimateMs: number }>
+  | Message<
+      'replica.load',
+      { readonly request: string; readonly estimateMs: number; readonly variant?: string }
+    >
   | Message<'replica.confirm', { readonly ms?: number; readonly residence?: Residence }>
   | Message<'replica.fail', { readonly reason: string; readonly status: number }>
   | Message<'replica.unload', Record<string, never>>
@@ -37,11 +54,18 @@ export type ReplicaCommand =
 export interface ReplicaContext {
   readonly digest: string
   readonly sizeBytes: number
+  /** How it was loaded last, or is being loaded. */
+  readonly variant: string
 }
 
-const machine = setup({ types: { context: {} as ReplicaContext, events: {} as ReplicaFact } }).createMachine({
+const charts = setup({ types: { context: {} as ReplicaContext, events: {} as ReplicaFact } })
+const noted = charts.assign({
+  variant: ({ event: { data } }) => ('variant' in data ? (data.variant ?? '') : ''),
+})
+
+const machine = charts.createMachine({
   id: 'replica',
-  context: { digest: '', sizeBytes: 0 },
+  context: { digest: '', sizeBytes: 0, variant: '' },
   initial: 'absent',
   on: {
     'replica.found': { actions: assign(({ event }) => event.data) },
@@ -49,9 +73,14 @@ const machine = setup({ types: { context: {} as ReplicaContext, events: {} as Re
   },
   states: {
     absent: { on: { 'replica.found': { target: 'present', actions: assign(({ event }) => event.data) } } },
-    present: { on: { 'replica.loading': 'loading', 'replica.loaded': 'resident' } },
+    present: {
+      on: { 'replica.loading': { target: 'loading', actions: noted }, 'replica.loaded': 'resident' },
+    },
     loading: { on: { 'replica.loaded': 'resident', 'replica.failed': 'present' } },
-    resident: { on: { 'replica.unloaded': 'present' } },
+    resident: {
+      description: 'loaded again only to be loaded otherwise',
+      on: { 'replica.loading': { target: 'loading', actions: noted }, 'replica.unloaded': 'present' },
+    },
   },
 })
 
@@ -62,10 +91,15 @@ const decide: Decide<SnapshotFrom<typeof machine>, ReplicaCommand, ReplicaFact> 
       : [{ type: 'replica.found', data }],
   'replica.load': (replica, { data }) => {
     if (replica.matches('absent')) throw new Refusal('replica.absent', 'that node does not have that model')
-    return replica.matches('present') ? [{ type: 'replica.loading', data }] : []
+    const otherwise = replica.matches('resident') && replica.context.variant !== (data.variant ?? '')
+    return replica.matches('present') || otherwise ? [{ type: 'replica.loading', data }] : []
   },
-  'replica.confirm': (replica, { data }) =>
-    replica.matches('present') || replica.matches('loading') ? [{ type: 'replica.loaded', data }] : [],
+  'replica.confirm': (replica, { data }) => {
+    const { variant } = replica.context
+    if (replica.matches('present')) return [{ type: 'replica.loaded', data }]
+    if (!replica.matches('loading')) return []
+    return [{ type: 'replica.loaded', data: { ...data, ...(variant !== '' && { variant }) } }]
+  },
   'replica.fail': (replica, { data }) =>
     replica.matches('loading') ? [{ type: 'replica.failed', data }] : [],
   'replica.unload': replica => (replica.matches('resident') ? [{ type: 'replica.unloaded', data: {} }] : []),

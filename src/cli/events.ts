@@ -23,6 +23,7 @@ const KINDS = Object.keys({
   model: true,
   replica: true,
   request: true,
+  policy: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {

@@ -10,7 +10,17 @@ import { jsonOption, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
 export type RequestRow = Told<typeof Request>
 
 const LIMIT = 20
-const STATES = ['queued', 'running', 'answering', 'completed', 'failed', 'expired', 'abandoned', 'open']
+const STATES = [
+  'queued',
+  'running',
+  'answering',
+  'completed',
+  'failed',
+  'expired',
+  'abandoned',
+  'cancelled',
+  'open',
+]
 
 export const requests: Verb = {
   usage: ['requests'],
@@ -70,5 +80,6 @@ const TINTS: Readonly<Partial<Record<RequestRow['state'], Tint>>> = {
   failed: 'red',
   expired: 'red',
   abandoned: 'yellow',
+  cancelled: 'yellow',
   completed: 'green',
 }

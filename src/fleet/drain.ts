@@ -19,6 +19,7 @@ export const drain = (self: Drain): Reactor =>
       'request.failed': check,
       'request.retried': check,
       'request.abandoned': check,
+      'request.cancelled': check,
     },
     resume: check,
   })

@@ -123,7 +123,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
   })
   const outcomes = new Counter({
     name: 'quipu_requests_total',
-    help: 'Requests that are over: completed, failed, expired, abandoned; status is the class of the answer',
+    help: 'Requests that are over: completed, failed, expired, abandoned, cancelled; status is the class of the answer',
     labelNames: ['model', 'outcome', 'status'],
     registers,
   })
@@ -190,6 +190,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
       'request.failed': (_needs, { id, at, data: { status } }) => over(id, at, 'failed', status),
       'request.expired': (_needs, { id, at }) => over(id, at, 'expired'),
       'request.abandoned': (_needs, { id, at }) => over(id, at, 'abandoned'),
+      'request.cancelled': (_needs, { id, at }) => over(id, at, 'cancelled'),
       'replica.loaded': (_needs, { id, data: { ms } }) => {
         if (ms === undefined) return // somebody else loaded it
         const replica = replicaParts(id)

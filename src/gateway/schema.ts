@@ -38,10 +38,12 @@ const REQUEST_STATES = [
   'queued',
   'running',
   'answering',
+  'leased',
   'completed',
   'failed',
   'expired',
   'abandoned',
+  'cancelled',
 ] as const
 
 // ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -314,7 +316,7 @@ export const Why = Type.Object({
       candidates: Type.Array(Candidate, { description: 'the nodes, as the house knew them at that moment' }),
       outcome: Type.Object({
         as: word(
-          ['running', 'answering', 'completed', 'failed', 'retried', 'abandoned'],
+          ['running', 'answering', 'leased', 'completed', 'failed', 'retried', 'abandoned', 'cancelled'],
           'what became of the attempt',
         ),
         at: maybe(at('when')),

@@ -19,15 +19,18 @@ type State = RequestSummary['state']
 const STATES: Readonly<Record<string, State>> = {
   'request.admitted': 'queued',
   'request.assigned': 'running',
+  'request.leased': 'leased',
+  'request.extended': 'leased',
   'request.begun': 'answering',
   'request.retried': 'queued',
   'request.completed': 'completed',
   'request.failed': 'failed',
   'request.expired': 'expired',
   'request.abandoned': 'abandoned',
+  'request.cancelled': 'cancelled',
 }
 
-const OPEN: ReadonlySet<State> = new Set<State>(['queued', 'running', 'answering'])
+const OPEN: ReadonlySet<State> = new Set<State>(['queued', 'running', 'answering', 'leased'])
 
 export function isOpen(state: State): boolean {
   return OPEN.has(state)
@@ -36,7 +39,7 @@ export function isOpen(state: State): boolean {
 /** `facts` are those of one request, all so far, in order. */
 export function summary(facts: readonly Entry[], now: number): RequestSummary {
   const first = facts[0]!
-  const last = facts.at(-1)!
+  const last = facts.findLast(({ type }) => type in STATES)! // an answer that came too late changes nothing
   const state = STATES[last.type]!
   const end = isOpen(state) ? now : last.at
   let told: Partial<RequestSummary> = {}
@@ -52,11 +55,17 @@ export function summary(facts: readonly Entry[], now: number): RequestSummary {
         break
       }
       case 'request.assigned':
+      case 'request.leased': {
+        const data = dataOf(fact)
         attempts += 1
         waitedMs += fact.at - (queuedAt ?? fact.at)
         queuedAt = undefined
-        told = { ...told, ...given({ node: dataOf(fact).node }) }
+        told = {
+          ...told,
+          ...given({ node: 'worker' in data ? data.worker : (data as { node?: string }).node }),
+        }
         break
+      }
       case 'request.begun': {
         const { ttftMs, status } = dataOf(fact)
         told = { ...told, ...given({ ttftMs, status }) }
@@ -68,6 +77,7 @@ export function summary(facts: readonly Entry[], now: number): RequestSummary {
       case 'request.completed':
       case 'request.failed':
       case 'request.abandoned':
+      case 'request.cancelled':
         told = { ...told, ...dataOf(fact) }
         break
     }
@@ -161,6 +171,8 @@ function outcomeOf(fact: Entry, soFarMs: number, runMs: number): Attempt['outcom
     }
     case 'request.abandoned':
       return { as: 'abandoned', at, runMs }
+    case 'request.cancelled':
+      return { as: 'cancelled', at, runMs }
     default:
       return undefined
   }
@@ -273,6 +285,10 @@ function ending(told: RequestSummary, attempts: readonly Attempt[], waits: Waits
       const place = node === undefined ? 'in the queue' : ttftMs === undefined ? `on ${node}` : 'mid-answer'
       return `The client went away after ${after}, while it was ${place} (${waited})`
     }
+    case 'leased':
+      return `A worker, ${told.node ?? '?'}, has it after ${after} (${waited})`
+    case 'cancelled':
+      return `Called off after ${after} (${waited})`
   }
 }
 
@@ -287,6 +303,8 @@ const TROUBLES: Readonly<Record<string, string>> = {
   journal: 'the journal could not be written',
   'error-line': 'the answer ended with an error of the node',
   unterminated: 'the answer stopped before its end',
+  lapsed: 'the lease of its worker ran out',
+  poison: 'two nodes went down with it',
 }
 
 function trouble(reason: string | undefined, status: number | undefined): string {

@@ -23,5 +23,9 @@ export const history = () => {
     'request.failed': note,
     'request.expired': note,
     'request.abandoned': note,
+    'request.leased': note,
+    'request.extended': note,
+    'request.cancelled': note,
+    'request.late': note,
   })
 }

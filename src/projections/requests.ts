@@ -6,12 +6,13 @@ export interface Open {
   readonly path: string
   readonly model: string
   readonly client: string
+  readonly job: boolean
   readonly priority: number
   readonly admittedAt: number
   readonly expiresAt: number
   readonly seq: number
-  state: 'queued' | 'running' | 'answering'
-  /** Where it runs, or ran last. */
+  state: 'queued' | 'running' | 'answering' | 'leased'
+  /** Where it runs, or ran last: a node, or the worker who has it. */
   node: string
   assignedAt: number
   /** Nodes it already failed on. */
@@ -31,12 +32,16 @@ export type RequestsProjection = ReturnType<typeof requests>
 
 export const requests = () =>
   projection({ open: new Map(), waiting: new Map(), waitingCount: 0, running: new Map() } as Requests, {
-    'request.admitted': (self, { id, at, seq, data: { path, model, client, priority, expiresAt } }) => {
+    'request.admitted': (
+      self,
+      { id, at, seq, data: { path, model, client, priority, expiresAt, job = false } },
+    ) => {
       const open: Open = {
         id,
         path,
         model,
         client,
+        job,
         priority,
         expiresAt,
         seq,
@@ -57,13 +62,20 @@ export const requests = () =>
       open.assignedAt = at
       count(self, open, 1)
     },
+    'request.leased': (self, { id, at, data: { worker } }) => {
+      const open = self.open.get(id)!
+      unqueue(self, open)
+      open.state = 'leased'
+      open.node = worker
+      open.assignedAt = at
+    },
     'request.begun': (self, { id }) => {
       self.open.get(id)!.state = 'answering'
     },
-    'request.retried': (self, { id, data: { node } }) => {
+    'request.retried': (self, { id, data: { node, reason } }) => {
       const open = self.open.get(id)!
-      count(self, open, -1)
-      open.tried.add(node)
+      if (open.state !== 'leased') count(self, open, -1)
+      if (reason !== 'restart') open.tried.add(node)
       open.state = 'queued'
       queue(self, open)
     },
@@ -71,6 +83,7 @@ export const requests = () =>
     'request.failed': end,
     'request.expired': end,
     'request.abandoned': end,
+    'request.cancelled': end,
   })
 
 /** How many requests run on a node, of one model or of all. */
@@ -91,7 +104,7 @@ export function before(a: Open, b: Open): boolean {
 function end(self: Requests, { id }: { id: string }): void {
   const open = self.open.get(id)!
   if (open.state === 'queued') unqueue(self, open)
-  else count(self, open, -1)
+  else if (open.state !== 'leased') count(self, open, -1)
   self.open.delete(id)
 }
 

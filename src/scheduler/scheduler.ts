@@ -52,6 +52,7 @@ export const scheduler = (self: Scheduler): Reactor => {
       'request.failed': wake,
       'request.expired': wake,
       'request.abandoned': wake,
+      'request.cancelled': wake,
       'node.joined': wake,
       'node.returned': wake,
       'node.resumed': wake,

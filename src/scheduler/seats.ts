@@ -50,15 +50,15 @@ export class Seats {
         'request.expired': (_needs, { id }) => this.#grant(id, { to: 'leave', reason: 'expired' }),
         'node.lost': ({ requests }, { id, data }) => {
           for (const open of requests.state.open.values()) {
-            if (open.node === id && open.state !== 'queued') {
+            if (open.node === id && (open.state === 'running' || open.state === 'answering')) {
               this.#seats.get(open.id)?.cut?.(data.reason === 'wedged' ? 'wedged' : 'lost')
             }
           }
         },
       },
       resume: ({ engine, requests }) => {
-        for (const { id } of requests.state.open.values()) {
-          if (this.#seats.has(id)) continue
+        for (const { id, job } of requests.state.open.values()) {
+          if (job || this.#seats.has(id)) continue // a job has no socket to lose
           const data = { reason: 'restart', retryable: false, bytes: 0, chunks: 0 }
           engine.attempt('request', id, { type: 'request.fail', data })
         }

@@ -64,3 +64,22 @@ t.test('its id is the model at the node', async t => {
   t.equal(replicaId('host:80/ns/m:tag', 'gpu-1:11434'), 'host:80/ns/m:tag@gpu-1:11434')
   t.same(replicaParts('host:80/ns/m:tag@gpu-1:11434'), { model: 'host:80/ns/m:tag', node: 'gpu-1:11434' })
 })
+
+t.test('a resident copy is loaded again only to be loaded otherwise', async t => {
+  const wide = { request: 'r', estimateMs: 5, variant: 'num_ctx=8192' } as const
+  const load = { type: 'replica.load', at, data: wide } as const
+  const widely = { type: 'replica.loading', at, data: wide } as const
+  given(t, replica, found, loaded)
+    .when(load)
+    .answers([{ type: 'replica.loading', data: wide }], 'loading')
+  given(t, replica, found, widely)
+    .when({ type: 'replica.confirm', at, data: { ms: 300 } })
+    .answers([{ type: 'replica.loaded', data: { ms: 300, variant: 'num_ctx=8192' } }], 'resident')
+  given(t, replica, found, widely, loaded).when(load).answers([], 'resident')
+  given(t, replica, found, widely, loaded)
+    .when({ type: 'replica.load', at, data: { request: 'r', estimateMs: 5 } })
+    .answers(
+      [loading].map(({ type, data }) => ({ type, data })),
+      'loading',
+    )
+})

@@ -122,3 +122,99 @@ t.test('it ends once', async t => {
       .isOutOfTurn()
   }
 })
+
+// ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const job = { ...admitted, data: { ...admission, attemptsMax: 9, expiresAt: 1e9, job: true } } as const
+const failing = (reason: string) =>
+  ({ type: 'request.fail', at: 2_000, data: { reason, retryable: true, ...sent } }) as const
+
+t.test('a job may be begun again in the middle of its answer', async t => {
+  given(t, request, job, assigned, begun)
+    .when(failing('broken'))
+    .answers([{ type: 'request.retried', data: { node: 'a', reason: 'broken' } }], 'queued')
+})
+
+t.test('two nodes that went down with the same job are enough', async t => {
+  const died = { ...retried, data: { node: 'a', reason: 'lost' } } as const
+  const ended = { reason: 'poison', node: 'a', ...sent, totalMs: 1_000 }
+  given(t, request, job, assigned, died, assigned)
+    .when(failing('wedged'))
+    .answers([{ type: 'request.failed', data: ended }], 'failed')
+  given(t, request, job, assigned, died, assigned)
+    .when(failing('busy'))
+    .answers([{ type: 'request.retried', data: { node: 'a', reason: 'busy' } }], 'queued')
+})
+
+t.test('a job that ran when the house went down runs again, and not for ever', async t => {
+  const restart = { type: 'request.restart', at: 2_000, data: {} } as const
+  const again = { type: 'request.retried', at: 1_500, data: { node: 'a', reason: 'restart' } } as const
+  given(t, request, job, assigned)
+    .when(restart)
+    .answers([{ type: 'request.retried', data: again.data }], 'queued')
+  const often = Array.from({ length: 10 }, () => [assigned, again] as const).flat()
+  const ended = { reason: 'restart', node: 'a', ...sent, totalMs: 1_000 }
+  given(t, request, job, ...often, assigned)
+    .when(restart)
+    .answers([{ type: 'request.failed', data: ended }], 'failed')
+  given(t, request, admitted, assigned)
+    .when(restart)
+    .answers([{ type: 'request.failed', data: ended }], 'failed')
+})
+
+t.test('who called a job off is done with it, wherever it was', async t => {
+  const cancel = { type: 'request.cancel', at: 2_000, data: {} } as const
+  given(t, request, job)
+    .when(cancel)
+    .answers([{ type: 'request.cancelled', data: { totalMs: 1_000 } }], 'cancelled')
+  given(t, request, job, assigned, begun)
+    .when(cancel)
+    .answers([{ type: 'request.cancelled', data: { node: 'a', totalMs: 1_000 } }], 'cancelled')
+})
+
+// ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const leased = {
+  type: 'request.leased',
+  at: 1_100,
+  data: { worker: 'w', attempt: 1, until: 5_000 },
+} as const
+const lapsed = { type: 'request.retried', at: 5_000, data: { node: 'w', reason: 'lapsed' } } as const
+const whole = { bytes: 9, chunks: 1, digest: 'd', attempt: 1, worker: 'w' }
+const brought = { type: 'request.complete', at: 2_000, data: whole } as const
+
+t.test('a worker takes a request on a lease, and completes it', async t => {
+  given(t, request, job)
+    .when({ type: 'request.lease', at: 1_100, data: { worker: 'w', until: 5_000 } })
+    .answers([{ type: 'request.leased', data: leased.data }], 'leased')
+  given(t, request, job, leased)
+    .when({ type: 'request.extend', at: 2_000, data: { attempt: 1, until: 9_000 } })
+    .answers([{ type: 'request.extended', data: { until: 9_000 } }], 'leased')
+  const answer = { node: 'w', model: 'tiny:latest', status: 200, totalMs: 1_000, runMs: 900 }
+  given(t, request, job, leased)
+    .when(brought)
+    .answers(
+      [{ type: 'request.completed', data: { ...answer, bytes: 9, chunks: 1, digest: 'd' } }],
+      'completed',
+    )
+})
+
+t.test('a lease that runs out gives the request back', async t => {
+  given(t, request, job, leased)
+    .when({ type: 'request.lapse', at: 5_000, data: {} })
+    .answers([{ type: 'request.retried', data: lapsed.data }], 'queued')
+  given(t, request, job, leased, lapsed)
+    .when({ type: 'request.extend', at: 5_001, data: { attempt: 1, until: 9_000 } })
+    .refuses('request.lease-lost')
+})
+
+t.test('what a worker brings too late changes nothing, and is remembered', async t => {
+  const late = [{ type: 'request.late', data: { attempt: 1, node: 'w', bytes: 9 } }] as const
+  given(t, request, job, leased, lapsed).when(brought).answers(late, 'queued')
+  const second = { ...leased, data: { ...leased.data, attempt: 2 } }
+  given(t, request, job, leased, lapsed, second).when(brought).answers(late, 'leased')
+  given(t, request, job, leased, lapsed, { ...assigned, data: { ...assigned.data, attempt: 2 } })
+    .when(brought)
+    .answers(late, 'running')
+  given(t, request).when(brought).answers(late, 'forgotten')
+})

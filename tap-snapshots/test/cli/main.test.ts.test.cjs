@@ -88,8 +88,8 @@ usage: quipu events [options]
 Prints the facts of a running house as they come to be on its disk, one a line: time, seq, fact,
 whose, and what. When the connection breaks it comes back, and goes on where it was.
 
-  --kind KIND             only facts about node, breaker, model, replica, request; several with
-                          commas [all]
+  --kind KIND             only facts about node, breaker, model, replica, request, policy; several
+                          with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node or request; several with commas
@@ -237,7 +237,8 @@ usage: quipu requests [options]
 Lists the requests that are open and the last ones that are over, newest first.
 
   --state STATE           only these: queued, running, answering, completed, failed, expired,
-                          abandoned, open (which is the first three); several with commas [all]
+                          abandoned, cancelled, open (which is the first three); several with commas
+                          [all]
   --model NAME            only this model; several with commas [all]
   --node NAME             only what was sent to this node; several with commas [all]
   --client ADDR           only from this address; several with commas [all]

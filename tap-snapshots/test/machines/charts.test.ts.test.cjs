@@ -35,7 +35,13 @@ member ──node.removed──▶ removed
 node ──node.registered──▶ member
 `
 
+exports[`test/machines/charts.test.ts > TAP > every state of the policy chart can be reached, and none acts > chart 1`] = `
+inForce ──policy.cleared──▶ none
+policy ──policy.set──▶ inForce
+`
+
 exports[`test/machines/charts.test.ts > TAP > every state of the replica chart can be reached, and none acts > chart 1`] = `
+resident ──replica.loading──▶ loading
 resident ──replica.unloaded──▶ present
 loading ──replica.loaded──▶ resident
 loading ──replica.failed──▶ present
@@ -48,15 +54,31 @@ replica ──replica.removed──▶ absent
 
 exports[`test/machines/charts.test.ts > TAP > every state of the request chart can be reached, and none acts > chart 1`] = `
 answering ──request.completed──▶ completed
+answering ──request.retried──▶ queued
+answering ──request.late──▶ answering
 answering ──request.failed──▶ failed
 answering ──request.abandoned──▶ abandoned
+answering ──request.cancelled──▶ cancelled
 running ──request.begun──▶ answering
 running ──request.retried──▶ queued
+running ──request.late──▶ running
 running ──request.failed──▶ failed
 running ──request.abandoned──▶ abandoned
+running ──request.cancelled──▶ cancelled
 queued ──request.assigned──▶ running
+leased ──request.extended──▶ leased
+leased ──request.completed──▶ completed
+leased ──request.retried──▶ queued
+leased ──request.late──▶ leased
+leased ──request.failed──▶ failed
+leased ──request.abandoned──▶ abandoned
+leased ──request.cancelled──▶ cancelled
+queued ──request.leased──▶ leased
+queued ──request.late──▶ queued
 queued ──request.expired──▶ expired
 queued ──request.failed──▶ failed
 queued ──request.abandoned──▶ abandoned
+queued ──request.cancelled──▶ cancelled
 new ──request.admitted──▶ queued
+new ──request.late──▶ forgotten
 `
