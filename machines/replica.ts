@@ -26,6 +26,8 @@ export type ReplicaFact =
         readonly estimateMs: number
         /** How it is loaded, where that is not left to the node; see variant.ts. */
         readonly variant?: string
+        /** The model that is unloaded there first, to make room. */
+        readonly evicts?: string
       }
     >
   /**
@@ -44,7 +46,12 @@ export type ReplicaCommand =
   | Message<'replica.find', { readonly digest: string; readonly sizeBytes: number }>
   | Message<
       'replica.load',
-      { readonly request: string; readonly estimateMs: number; readonly variant?: string }
+      {
+        readonly request: string
+        readonly estimateMs: number
+        readonly variant?: string
+        readonly evicts?: string
+      }
     >
   | Message<'replica.confirm', { readonly ms?: number; readonly residence?: Residence }>
   | Message<'replica.fail', { readonly reason: string; readonly status: number }>

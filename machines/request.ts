@@ -78,8 +78,13 @@ export type RequestFact =
         readonly variant?: string
         /** Only nodes with these labels will do. */
         readonly labels?: { readonly [name: string]: string }
-        /** What it was expected to cost, in tokens. */
-        readonly estimate?: { readonly promptTokens: number; readonly outputTokens: number }
+        /** What it was expected to cost. */
+        readonly estimate?: {
+          readonly promptTokens: number
+          readonly outputTokens: number
+          /** How long it was thought to wait for its turn. */
+          readonly waitMs?: number
+        }
         /** It outlives its client; its body and its answer are in the spool. */
         readonly job?: true
         /** Keyed digests, hexadecimal, of the client's Idempotency-Key and of the body it came with. */

@@ -107,6 +107,28 @@ export const knobs = {
     parse: whole(1, 100_000),
     sentence: 'requests that may wait; one more is refused with 503 and Retry-After',
   }),
+  clientQueueMax: knob({
+    flag: 'client-queue-max',
+    value: 'N',
+    default: 256,
+    parse: whole(1, 100_000),
+    sentence: 'requests of one client that may wait; one more is refused with 503 and Retry-After',
+  }),
+  clientRunningMax: knob({
+    flag: 'client-running-max',
+    value: 'N',
+    default: 100_000,
+    parse: whole(1, 100_000),
+    sentence: 'requests of one client that may run at once; more of them wait, and let others by',
+  }),
+  starveMs: knob({
+    flag: 'starve-after',
+    value: 'DURATION',
+    default: 120_000,
+    parse: durationMs,
+    sentence:
+      'wait after which every fourth turn is for those who have waited so long, whatever their priority',
+  }),
   waitMaxMs: knob({
     flag: 'wait-max',
     value: 'DURATION',

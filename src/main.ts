@@ -20,6 +20,8 @@ import type { Journal } from './journal/journal.ts'
 import { openLevelJournal } from './journal/level.ts'
 import type { RequestsProjection } from './projections/requests.ts'
 import { views } from './projections/views.ts'
+import { Affinity } from './scheduler/affinity.ts'
+import { expectWait } from './scheduler/eta.ts'
 import { loader } from './scheduler/loader.ts'
 import { choose, scheduler } from './scheduler/scheduler.ts'
 import { Seats } from './scheduler/seats.ts'
@@ -75,6 +77,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const common = { engine, clock, config, journal, version, ...answers }
 
     const seats = new Seats(common)
+    const seating = {
+      ...common,
+      affinity: new Affinity(clock),
+      headOf: (request: string) => seats.wish(request)?.head,
+    }
     const health = new Health({
       ...common,
       ollama,
@@ -111,7 +118,8 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           look,
           vitals: health.vitals,
           register: (spec, by) => register(common, spec, 'api', by),
-          choose: open => choose(common, open),
+          choose: open => choose(seating, open),
+          expect: (open, ahead) => expectWait(seating, open, ahead),
         })
         await app.register(events, common)
         await app.register(gauges.plugin)
@@ -120,13 +128,14 @@ export async function openHouse(options: HouseOptions): Promise<House> {
 
     engine.start(
       seats.reactor,
-      scheduler(common),
+      scheduler(seating),
       trips(common),
       drain(common),
       loader({
         ...common,
         look,
         load: (url, model, order) => ollama(url).load(model, order),
+        unload: (url, model, order) => ollama(url).unload(model, order),
         wish: request => seats.wish(request),
       }),
       health.reactor,

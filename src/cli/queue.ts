@@ -9,7 +9,9 @@ import { jsonOption, textOf, type Verb, wholeOf } from './verb.ts'
 
 export const queue: Verb = {
   usage: ['queue'],
-  about: 'Shows the requests that wait, in the order they will be seated, and what each one waits for.',
+  about:
+    'Shows the requests that wait: their turn in their line, how long that is expected to take (and, after ±, by how ' +
+    'much such predictions were wrong, four times in five), and what each one waits for.',
   options: {
     model: { value: 'NAME', fallback: 'all', sentence: 'only this model; several with commas' },
     limit: { value: 'N', fallback: '1000', sentence: 'how many at most' },
@@ -28,11 +30,18 @@ export const queue: Verb = {
         { name: 'ID', cell: ({ id }) => id },
         { name: 'MODEL', cell: ({ model }) => model },
         { name: 'CLIENT', cell: ({ client }) => client },
+        { name: 'CLASS', cell: row => row.class },
         { name: 'PRIORITY', right: true, cell: ({ priority }) => String(priority) },
         { name: 'WAITED', right: true, cell: ({ waitedMs }) => durationOf(waitedMs) },
+        { name: 'ETA', right: true, cell: etaOf },
         { name: 'WHY', cell: ({ why }) => why },
       ],
       'Nobody waits.',
     )
   },
+}
+
+function etaOf({ etaMs, etaErrorMs }: Told<typeof Waiting>): string {
+  if (etaMs === undefined) return 'unknown'
+  return etaErrorMs === undefined ? durationOf(etaMs) : `${durationOf(etaMs)} ±${durationOf(etaErrorMs)}`
 }

@@ -191,6 +191,8 @@ export class Health {
       this.#learn(model, row)
     }
     const resident = new Map(ps.map(row => [canonicalName(row.name), row]))
+    /** What a load of the house's own is about to displace may still be seen. */
+    const loads = [...(replicas.get(name)?.values() ?? [])].some(({ state }) => state === 'loading')
     for (const { model, state } of [...(replicas.get(name)?.values() ?? [])]) {
       const id = replicaId(model, name)
       if (moved.has(model)) continue
@@ -198,7 +200,7 @@ export class Health {
       if (!listed.has(model)) {
         engine.attempt('replica', id, { type: 'replica.remove', data: {} })
         this.#forgetModel(model)
-      } else if (row !== undefined && state === 'present') {
+      } else if (row !== undefined && state === 'present' && !loads) {
         const residence = residenceOf(row)
         engine.attempt('replica', id, { type: 'replica.confirm', data: { residence } })
       } else if (row === undefined && state === 'resident') {

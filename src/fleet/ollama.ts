@@ -180,6 +180,16 @@ export class Ollama {
     return row && residenceOf(row)
   }
 
+  /** Resolves when the node has understood; it unloads when nothing of that model runs any more. */
+  async unload(
+    model: string,
+    { embedding, signal }: { readonly embedding: boolean; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const body = { model, stream: false, keep_alive: 0 }
+    if (embedding) await this.ask('POST', '/api/embed', { ...body, input: [] }, signal)
+    else await this.ask('POST', '/api/generate', body, signal)
+  }
+
   async hasBlob(digest: string, signal: AbortSignal): Promise<boolean> {
     const { status } = await this.#whole(
       { method: 'HEAD', path: `/api/blobs/${digest}`, headers: {}, body: null },

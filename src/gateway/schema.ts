@@ -235,20 +235,32 @@ export const Candidate = Type.Object({
   excluded: maybe(text('why it was out of the question')),
 })
 
+export const Tokens = Type.Object({
+  promptTokens: whole('of the question'),
+  outputTokens: whole('of the answer'),
+})
+
 export const Waiting = Type.Object({
-  position: whole('1 is the first in the whole queue'),
+  position: whole('1 has the next turn in its line'),
+  line: text('those who can use the same copies: a model, how it is loaded, and the labels asked for'),
   id: text('id of the request'),
   model: text('canonical name'),
   path: text('what was asked'),
-  client: text('address'),
+  client: text('who asks'),
+  class: word(['interactive', 'batch'], 'batch goes after all that is interactive'),
   priority: whole('9 goes first, 0 last'),
+  job: maybe(Type.Boolean({ description: 'it outlives its client' })),
   admittedAt: at('when it came'),
   waitedMs: whole('since then'),
   expiresAt: at('when it stops waiting'),
+  deadlineAt: maybe(at('when an answer is of no use any more')),
+  tokens: Type.Object(Tokens.properties, { description: 'what it is expected to cost' }),
+  etaMs: maybe(whole('how long it will still wait, as expected now; left out where no node could take it')),
+  etaErrorMs: maybe(whole('by how much such predictions were wrong at most, four times in five')),
   tried: texts('nodes it failed on'),
   why: text('why it waits now'),
   candidates: maybe(
-    Type.Array(Candidate, { description: 'for the first of each model: the nodes, as seen now' }),
+    Type.Array(Candidate, { description: 'for the first of each line: the nodes, as seen now' }),
   ),
 })
 export const Queue = Type.Array(Waiting)

@@ -3,13 +3,15 @@ import { canonicalName } from '../../machines/name.ts'
 import { replicaId } from '../../machines/replica.ts'
 import type { Candidate } from '../../machines/request.ts'
 import type { Clock } from '../clock.ts'
+import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import type { EstimatesProjection } from '../projections/estimates.ts'
 import { type Fleet, type FleetNode, routable } from '../projections/fleet.ts'
 import type { History } from '../projections/history.ts'
-import { before, type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
+import { keyOf, lineup } from '../projections/queue.ts'
+import { type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Replica, Residency } from '../projections/residency.ts'
 import type { Model, Node, NodeInFull, Told, Waiting } from './schema.ts'
 import { isOpen, type RequestSummary, type Story, summary, touched, waiting } from './why.ts'
@@ -40,7 +42,17 @@ export interface ViewNeeds {
   readonly catalog: Catalog
   readonly history: History
   readonly vitals: ReadonlyMap<string, NodeVitals>
+  readonly config: Pick<Config, 'starveMs'>
   readonly choose: (open: Open) => Outlook
+  /** How long it will wait with so many ahead of it in its line; see scheduler/eta.ts. */
+  readonly expect: (open: Open, ahead: number) => Expected
+}
+
+export interface Expected {
+  /** Undefined where no node could take it. */
+  readonly waitMs?: number | undefined
+  /** Four predictions in five were wrong by no more. */
+  readonly errorMs?: number | undefined
 }
 
 // ── nodes and models ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,7 +94,7 @@ export function allModels(needs: ViewNeeds): readonly Told<typeof Model>[] {
       loading: inState('loading'),
       resident: inState('resident'),
       running: nodes.reduce((sum, { running }) => sum + running, 0),
-      waiting: requests.state.waiting.get(name)?.length ?? 0,
+      waiting: waitingFor(requests, name),
       nodes,
     }
   })
@@ -170,39 +182,58 @@ function replicaView(
 
 // ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** In the order of their turns; where lines meet, whoever is to be seated first. */
 export function theQueue(
   needs: ViewNeeds,
   { model, limit }: { model?: string | undefined; limit: number },
 ): readonly Told<typeof Waiting>[] {
-  const { clock, requests } = needs
+  const { clock, config, requests, expect } = needs
+  const { queue } = requests.state
   const now = clock.now()
   const wanted = wordsOf(model)?.map(modelName)
+  const look = { now, starveMs: config.starveMs }
   const rows: Told<typeof Waiting>[] = []
-  for (const [index, open] of inOrder(requests).entries()) {
-    if (wanted !== undefined && !wanted.includes(open.model)) continue
-    if (rows.length >= limit) break
-    rows.push({
-      position: index + 1,
-      id: open.id,
-      model: open.model,
-      path: open.path,
-      client: open.client,
-      priority: open.priority,
-      admittedAt: open.admittedAt,
-      waitedMs: now - open.admittedAt,
-      expiresAt: open.expiresAt,
-      tried: [...open.tried],
-      ...outlook(needs, open),
-    })
+  for (const line of queue.lines.values()) {
+    if (wanted !== undefined && !wanted.includes(line.model)) continue
+    let position = 0
+    for (const open of lineup(queue, line, look)) {
+      position += 1
+      if (position > limit) break
+      rows.push({
+        position,
+        line: line.key,
+        id: open.id,
+        model: open.model,
+        path: open.path,
+        client: open.client,
+        class: open.class,
+        priority: open.priority,
+        ...(open.job && { job: true }),
+        admittedAt: open.admittedAt,
+        waitedMs: now - open.admittedAt,
+        expiresAt: open.expiresAt,
+        ...(Number.isFinite(open.deadlineAt) && { deadlineAt: open.deadlineAt }),
+        tokens: open.tokens,
+        ...etaOf(expect(open, position - 1)),
+        tried: [...open.tried],
+        ...outlook(needs, open, position - 1),
+      })
+    }
   }
-  return rows
+  const etaMs = (row: Told<typeof Waiting>): number => row.etaMs ?? Number.POSITIVE_INFINITY
+  const order = (a: Told<typeof Waiting>, b: Told<typeof Waiting>): number =>
+    etaMs(a) === etaMs(b) ? a.position - b.position || a.admittedAt - b.admittedAt : etaMs(a) - etaMs(b)
+  return rows.sort(order).slice(0, limit)
 }
 
-/** Why a queued request waits now. Only the first of each model is weighed: the others stand behind it. */
-export function outlook(needs: ViewNeeds, open: Open): NonNullable<Story['waits']> {
-  const { engine, requests, residency, choose } = needs
+/** Why a queued request waits now. Only the first of each line is weighed: the others stand behind it. */
+export function outlook(
+  needs: ViewNeeds,
+  open: Open,
+  ahead = aheadOf(needs, open),
+): NonNullable<Story['waits']> {
+  const { engine, residency, choose } = needs
   if (!engine.writable) return { why: 'the journal cannot be written, so nothing is started' }
-  const ahead = requests.state.waiting.get(open.model)?.indexOf(open) ?? 0
   if (ahead > 0) return { why: `behind ${ahead} ${ahead === 1 ? 'other' : 'others'} for ${open.model}` }
   const choice = choose(open)
   const replicas = [...(residency.state.byModel.get(open.model)?.values() ?? [])]
@@ -213,14 +244,35 @@ export function outlook(needs: ViewNeeds, open: Open): NonNullable<Story['waits'
 
 export function oldestWaitMs({ requests, clock }: Pick<ViewNeeds, 'requests' | 'clock'>): number {
   let oldest = Number.POSITIVE_INFINITY
-  for (const line of requests.state.waiting.values()) {
-    for (const { admittedAt } of line) oldest = Math.min(oldest, admittedAt)
+  for (const { young, aged } of requests.state.queue.lines.values()) {
+    for (const [first] of [young, ...aged.values()])
+      if (first !== undefined) oldest = Math.min(oldest, first.admittedAt)
   }
   return oldest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, clock.now() - oldest)
 }
 
-function inOrder({ state }: RequestsProjection): readonly Open[] {
-  return [...state.waiting.values()].flat().sort((a, b) => (before(a, b) ? -1 : 1))
+function aheadOf({ clock, config, requests }: ViewNeeds, open: Open): number {
+  const { queue } = requests.state
+  const line = queue.lines.get(keyOf(open))
+  if (line === undefined) return 0
+  let ahead = 0
+  for (const other of lineup(queue, line, { now: clock.now(), starveMs: config.starveMs })) {
+    if (other === open) break
+    ahead += 1
+  }
+  return ahead
+}
+
+function waitingFor({ state: { queue } }: RequestsProjection, model: string): number {
+  let count = 0
+  for (const key of queue.ofModel.get(model) ?? []) count += queue.lines.get(key)!.count
+  return count
+}
+
+function etaOf(expected: Expected): { etaMs?: number; etaErrorMs?: number } {
+  const { waitMs, errorMs } = expected
+  if (waitMs === undefined) return {}
+  return { etaMs: Math.round(waitMs), ...(errorMs !== undefined && { etaErrorMs: Math.round(errorMs) }) }
 }
 
 // ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,89 +1,116 @@
 /** Who has been promised an answer and has none yet: who waits, in which order, and who runs where? */
+import type { RequestClass, RequestFact } from '../../machines/request.ts'
 import { projection } from './projection.ts'
+import { charge, costOf, emptyQueue, enter, leave, type Queue, settle } from './queue.ts'
 
 export interface Open {
   readonly id: string
   readonly path: string
   readonly model: string
+  /** How the model has to be loaded for it; see machines/variant.ts. */
+  readonly variant: string
+  readonly labels: Readonly<Record<string, string>>
   readonly client: string
   readonly job: boolean
+  readonly class: RequestClass
   readonly priority: number
   readonly admittedAt: number
   readonly expiresAt: number
+  /** Infinity where there is none. */
+  readonly deadlineAt: number
   readonly seq: number
+  readonly tokens: { readonly promptTokens: number; readonly outputTokens: number }
+  readonly cost: number
   state: 'queued' | 'running' | 'answering' | 'leased'
   /** Where it runs, or ran last: a node, or the worker who has it. */
   node: string
   assignedAt: number
+  /** Rides along in the call of another. */
+  rides: boolean
   /** Nodes it already failed on. */
   readonly tried: Set<string>
 }
 
 export interface Requests {
   readonly open: Map<string, Open>
-  /** By model: highest priority first, then oldest first. */
-  readonly waiting: Map<string, Open[]>
-  waitingCount: number
-  /** By node, then model: how many run there. */
+  readonly queue: Queue<Open>
+  readonly waitingCount: number
+  /** By node, then model: how many run there. Those that ride along take no slot. */
   readonly running: Map<string, Map<string, number>>
 }
 
 export type RequestsProjection = ReturnType<typeof requests>
 
+/** What is thought of a question whose estimate was not written down: before 0.2.0 none was. */
+const PROMPT_BYTES_PER_TOKEN = 4
+const OUTPUT_TOKENS = 200
+
 export const requests = () =>
-  projection({ open: new Map(), waiting: new Map(), waitingCount: 0, running: new Map() } as Requests, {
-    'request.admitted': (
-      self,
-      { id, at, seq, data: { path, model, client, priority, expiresAt, job = false } },
-    ) => {
+  projection(nobody(), {
+    'request.admitted': (self, { id, at, seq, data }) => {
+      const { path, model, client, priority, expiresAt, bodyBytes } = data
+      const tokens = data.estimate ?? {
+        promptTokens: Math.ceil(bodyBytes / PROMPT_BYTES_PER_TOKEN),
+        outputTokens: OUTPUT_TOKENS,
+      }
       const open: Open = {
         id,
         path,
         model,
+        variant: data.variant ?? '',
+        labels: data.labels ?? {},
         client,
-        job,
+        job: data.job ?? false,
+        class: data.class ?? 'interactive',
         priority,
-        expiresAt,
-        seq,
         admittedAt: at,
+        expiresAt,
+        deadlineAt: data.deadlineAt ?? Number.POSITIVE_INFINITY,
+        seq,
+        tokens,
+        cost: costOf(tokens),
         state: 'queued',
         node: '',
         assignedAt: 0,
+        rides: false,
         tried: new Set(),
       }
       self.open.set(id, open)
-      queue(self, open)
+      enter(self.queue, open)
     },
-    'request.assigned': (self, { id, at, data: { node } }) => {
+    'request.assigned': (self, { id, at, data: { node, batch = id } }) => {
       const open = self.open.get(id)!
-      unqueue(self, open)
+      start(self, open, node, at)
       open.state = 'running'
-      open.node = node
-      open.assignedAt = at
+      open.rides = batch !== id
       count(self, open, 1)
     },
     'request.leased': (self, { id, at, data: { worker } }) => {
       const open = self.open.get(id)!
-      unqueue(self, open)
+      start(self, open, worker, at)
       open.state = 'leased'
-      open.node = worker
-      open.assignedAt = at
     },
     'request.begun': (self, { id }) => {
       self.open.get(id)!.state = 'answering'
     },
     'request.retried': (self, { id, data: { node, reason } }) => {
       const open = self.open.get(id)!
-      if (open.state !== 'leased') count(self, open, -1)
+      stop(self, open, -open.cost)
       if (reason !== 'restart') open.tried.add(node)
       open.state = 'queued'
-      queue(self, open)
+      enter(self.queue, open)
     },
-    'request.completed': end,
-    'request.failed': end,
-    'request.expired': end,
-    'request.abandoned': end,
-    'request.cancelled': end,
+    'request.completed': (self, { id, data }) => {
+      const open = self.open.get(id)!
+      end(self, open, owed(open, data))
+    },
+    'request.failed': (self, { id, data: { bytes } }) => {
+      const open = self.open.get(id)!
+      end(self, open, bytes === 0 ? -open.cost : 0)
+    },
+    'request.expired': (self, { id }) => end(self, self.open.get(id)!, 0),
+    'request.abandoned': (self, { id }) => end(self, self.open.get(id)!, 0),
+    'request.cancelled': (self, { id }) => end(self, self.open.get(id)!, 0),
   })
 
 /** How many requests run on a node, of one model or of all. */
@@ -96,38 +123,46 @@ export function runningOn({ running }: Requests, node: string, model?: string): 
   return sum
 }
 
-/** Does `a` go before `b`? */
-export function before(a: Open, b: Open): boolean {
-  return a.priority === b.priority ? a.seq < b.seq : a.priority > b.priority
-}
-
-function end(self: Requests, { id }: { id: string }): void {
-  const open = self.open.get(id)!
-  if (open.state === 'queued') unqueue(self, open)
-  else if (open.state !== 'leased') count(self, open, -1)
-  self.open.delete(id)
-}
-
-function queue(self: Requests, open: Open): void {
-  const line = self.waiting.get(open.model)
-  self.waitingCount += 1
-  if (line === undefined) {
-    self.waiting.set(open.model, [open])
-    return
+function nobody(): Requests {
+  const queue = emptyQueue<Open>()
+  return {
+    open: new Map(),
+    queue,
+    get waitingCount() {
+      return queue.count
+    },
+    running: new Map(),
   }
-  let at = line.length // almost always the end: the newest comes last
-  while (at > 0 && before(open, line[at - 1]!)) at -= 1
-  line.splice(at, 0, open)
 }
 
-function unqueue(self: Requests, open: Open): void {
-  const line = self.waiting.get(open.model)!
-  self.waitingCount -= 1
-  if (line.length === 1) self.waiting.delete(open.model)
-  else line.splice(line.indexOf(open), 1)
+/** What it cost beyond what its client was charged. Where the figures do not say, the estimate stands. */
+function owed(open: Open, data: Extract<RequestFact, { type: 'request.completed' }>['data']): number {
+  if (data.status >= 400) return -open.cost
+  const { promptTokens, outputTokens = 0 } = data
+  return promptTokens === undefined ? 0 : costOf({ promptTokens, outputTokens }) - open.cost
 }
 
-function count({ running }: Requests, { node, model }: Open, step: 1 | -1): void {
+function start(self: Requests, open: Open, node: string, at: number): void {
+  charge(self.queue, open)
+  leave(self.queue, open)
+  open.node = node
+  open.assignedAt = at
+}
+
+function stop(self: Requests, open: Open, owes: number): void {
+  settle(self.queue, open, owes)
+  if (open.state !== 'leased') count(self, open, -1)
+  open.rides = false
+}
+
+function end(self: Requests, open: Open, owes: number): void {
+  if (open.state === 'queued') leave(self.queue, open)
+  else stop(self, open, owes)
+  self.open.delete(open.id)
+}
+
+function count({ running }: Requests, { node, model, rides }: Open, step: 1 | -1): void {
+  if (rides) return
   let models = running.get(node)
   if (models === undefined) {
     models = new Map()

@@ -3,6 +3,8 @@ import { type Residence, replicaParts } from '../../machines/replica.ts'
 import { projection } from './projection.ts'
 
 export interface Replica {
+  /** `model@node`. */
+  readonly id: string
   readonly model: string
   readonly node: string
   readonly state: 'present' | 'loading' | 'resident'
@@ -11,6 +13,8 @@ export interface Replica {
   /** Since when it is in this state, milliseconds since the epoch. */
   readonly since: number
   readonly residence?: Residence
+  /** How it was loaded, or is being loaded; empty where that was left to the node, or is not known. */
+  readonly variant: string
   /** While loading: how long that was expected to take. */
   readonly estimateMs?: number
   /** Loads in a row that failed, here. */
@@ -29,15 +33,31 @@ export const residency = () =>
     'replica.found': (places, { id, at, data }) => {
       const { model, node } = replicaParts(id)
       const known = places.byNode.get(node)?.get(model)
-      put(places, { state: 'present', since: at, loadFailures: 0, ...known, ...data, model, node })
+      put(places, {
+        state: 'present',
+        since: at,
+        loadFailures: 0,
+        variant: '',
+        ...known,
+        ...data,
+        id,
+        model,
+        node,
+      })
     },
     'replica.loading': (places, { id, at, data }) =>
-      turn(places, id, { state: 'loading', since: at, estimateMs: data.estimateMs }),
-    'replica.loaded': (places, { id, at, data: { residence } }) =>
+      turn(places, id, {
+        state: 'loading',
+        since: at,
+        estimateMs: data.estimateMs,
+        variant: data.variant ?? '',
+      }),
+    'replica.loaded': (places, { id, at, data: { residence, variant = '' } }) =>
       turn(places, id, {
         state: 'resident',
         since: at,
         loadFailures: 0,
+        variant,
         ...(residence === undefined ? {} : { residence }),
       }),
     'replica.failed': (places, { id, at }) => {

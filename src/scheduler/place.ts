@@ -1,35 +1,54 @@
 /**
- * Where should the first of a model's waiting requests run? Pure: what it is told is all it knows.
+ * Where should this request run, whose turn it is in its line? Pure: what it is told is all it knows.
  *
  *  1. A node is out of the question when it may not be given work, or when it does not have the model. (Where no node
  *     at all has it, any node may say so itself: its own 404 is the answer. Not while a new node has yet to say what it
  *     has.)
- *  2. A node this request already failed on is tried again only when nobody else is left.
- *  3. Resident with an idle slot: there. Least load, then name. (Who fails fast looks idle; its breaker sees to that.)
- *  4. Present, its last load failed: there too, unloaded, so that the client hears the node's own words.
- *  5. Present: load it, when that is expected to cost less than waiting for the warm copies. A load costs its own
- *     time, and that of bringing back what it displaces if somebody waits for that or uses it.
- *  6. But where it displaces something, only after the request has waited as long as that costs. (Rent until the rent
+ *  2. A node this request already failed on is tried again only when nobody else is left; the same goes for a node
+ *     outside its hours.
+ *  3. Resident with an idle slot: there, where the answer is expected to end first. Nodes that take up to a quarter
+ *     longer are as good as the fastest; of these the one that people prefer, then the one that has answered the head
+ *     of this conversation, then the least load for its weight, then by name. (Who fails fast looks idle; its breaker
+ *     sees to that.)
+ *  4. But not on a slow node while faster copies, though busy, would have answered all who wait before it has answered
+ *     one by half; and nobody waits longer for that than half of what the slow one takes. (The slow server is worth
+ *     starting from a certain length of the line on: Lin and Kumar 1984. Why by half: test/bench/README.md.)
+ *  5. Present, its last load failed: there too, unloaded, so that the client hears the node's own words.
+ *  6. Present: load it, when that is expected to cost less than waiting for the warm copies. A load costs its own
+ *     time, and that of bringing back what it displaces if somebody waits for that or uses it; and where it displaces
+ *     something, twice that: it will have to be undone. (What that is worth: test/bench/README.md.)
+ *  7. But where it displaces something, only after the line has waited as long as that costs. (Rent until the rent
  *     has reached the price, then buy: never worse than twice the best. Karlin et al. 1988.) Where everything that
  *     would have to go is busy, the node is claimed: it takes nothing else until it is free.
- *  7. Wait.
+ *  8. Wait.
  */
 import type { Candidate } from '../../machines/request.ts'
 
-/** One node, as the house knows it now, seen with one model in mind. Durations in milliseconds. */
+/** One node, as the house knows it now, seen with one request in mind. Durations in milliseconds. */
 export interface Spot {
   readonly node: string
   /** Why no work may go there, whatever the model. */
-  readonly barred?: string
+  readonly barred?: string | undefined
+  /** Of the model, loaded as this request needs it. Loaded otherwise, it is present. */
   readonly memory: 'absent' | 'present' | 'loading' | 'resident'
   readonly slots: number
   /** Requests of this model that run there, and all of them. */
   readonly running: number
   readonly load: number
+  /** How much of the work it should get, beside a node of weight 1. */
+  readonly weight: number
+  /** People would rather have it here. */
+  readonly preferred: boolean
+  /** It is outside the hours in which the node is wanted. */
+  readonly offHours: boolean
+  /** The head of this conversation was answered here last; and how well the two suit each other otherwise. */
+  readonly affine: boolean
+  readonly affinity: number
   readonly loadFailures: number
   /** Could a load start now: in a free place, by evicting an idle model, or not at all? */
   readonly room: 'free' | 'evict' | 'full'
   readonly loadMs: number
+  /** How long this request would run there. */
   readonly runMs: number
   /** While loading: what is left of it. */
   readonly loadLeftMs: number
@@ -41,62 +60,80 @@ export interface Demand {
   readonly tried: ReadonlySet<string>
   /** A node that came a moment ago has not said yet what it has. */
   readonly unsettled: boolean
-  /** How many wait for this model, this one included. */
+  /** How many wait in the line, this one included. */
   readonly waiting: number
+  /** How long the first of the line has waited. */
   readonly waitedMs: number
 }
 
 export type Choice =
-  | { readonly to: 'assign'; readonly node: string; readonly candidates: readonly Candidate[] }
+  | { readonly to: 'assign'; readonly node: string }
   | { readonly to: 'load'; readonly node: string; readonly estimateMs: number }
   | { readonly to: 'claim'; readonly node: string }
-  | { readonly to: 'wait'; readonly candidates: readonly Candidate[] }
+  /** `ripeInMs`: by waiting alone, something else becomes right by then. */
+  | { readonly to: 'wait'; readonly ripeInMs?: number }
 
+/** What is as good as the fastest may take so much longer. */
+const AS_GOOD = 1.25
+const THERE_AND_BACK = 2
 /** A table in a fact is for people to read. */
-const CANDIDATES_MAX = 16
+export const CANDIDATES_MAX = 16
 
 export function place(demand: Demand, spots: readonly Spot[]): Choice {
-  const known = spots.some(({ memory }) => memory !== 'absent')
-  const verdicts = spots.map(spot => exclude(spot, known)) // (1)
-  const fresh = spots.some((spot, i) => verdicts[i] === undefined && !demand.tried.has(spot.node))
-  const able: Spot[] = []
-  const candidates: Candidate[] = []
-  for (const [i, spot] of spots.entries()) {
-    const excluded = verdicts[i] ?? (fresh && demand.tried.has(spot.node) ? 'failed already' : undefined) // (2)
-    if (excluded === undefined) able.push(spot)
-    candidates.push(candidate(spot, demand, known, excluded))
-  }
-
-  if (!known && demand.unsettled) return { to: 'wait', candidates: short(candidates) }
-  const ready = able.filter(spot => idle(spot) > 0 && (!known || answers(spot))) // (3) (4)
+  const known = isKnown(spots)
+  if (!known && demand.unsettled) return { to: 'wait' } // (1)
+  const able = ableOf(demand, spots, known)
+  let ripeInMs = Number.POSITIVE_INFINITY
+  const ready = able.filter(spot => idle(spot) > 0 && (!known || answers(spot))) // (5)
   if (ready.length > 0) {
-    const { node } = best(ready, byLoad)
-    return { to: 'assign', node, candidates: short(candidates, node) }
+    const spot = best(ready) // (3)
+    const patienceMs = known && spot.memory === 'resident' ? patience(spot, demand, able) : 0 // (4)
+    if (patienceMs <= 0) return { to: 'assign', node: spot.node }
+    ripeInMs = patienceMs
   }
 
   const cold = able.filter(({ memory }) => memory === 'present')
-  const warmMs = Math.min(...able.map(spot => warmWaitMs(spot, demand)))
-  if (cold.length > 0) {
-    const target = best(cold, byPrice)
-    const ripe = gentle(target) || demand.waitedMs >= priceMs(target) // (6)
-    if (ripe && priceMs(target) < warmMs) {
-      const { node, room, loadMs } = target
-      return room === 'full' ? { to: 'claim', node } : { to: 'load', node, estimateMs: loadMs } // (5)
-    }
-  }
-  return { to: 'wait', candidates: short(candidates) } // (7)
+  if (cold.length === 0) return wait(ripeInMs) // (8)
+  const target = cold.reduce((a, b) => (byPrice(a, b) <= 0 ? a : b))
+  const worthMs = priceMs(target) * (target.room === 'free' ? 1 : THERE_AND_BACK)
+  if (worthMs >= drainMs(able, demand)) return wait(ripeInMs)
+  if (!gentle(target) && demand.waitedMs < priceMs(target))
+    // (7)
+    return wait(Math.min(ripeInMs, priceMs(target) - demand.waitedMs))
+  const { node, room, loadMs } = target
+  return room === 'full' ? { to: 'claim', node } : { to: 'load', node, estimateMs: loadMs } // (6)
 }
 
-/** A long table is cut; the node that was chosen stays. */
-function short(candidates: readonly Candidate[], chosen?: string): readonly Candidate[] {
-  if (candidates.length <= CANDIDATES_MAX) return candidates
-  const first = candidates.filter(({ node }) => node === chosen)
-  return [...first, ...candidates.filter(({ node }) => node !== chosen)].slice(0, CANDIDATES_MAX)
+/** What was known of the nodes, for people to read; the chosen one is always among them. */
+export function candidatesOf(demand: Demand, spots: readonly Spot[], chosen?: string): readonly Candidate[] {
+  const known = isKnown(spots)
+  const able = ableOf(demand, spots, known)
+  const may = new Set(able)
+  const shown = spots.length <= CANDIDATES_MAX ? spots : [...able, ...spots.filter(spot => !may.has(spot))]
+  const first = shown.length <= CANDIDATES_MAX ? [] : shown.filter(({ node }) => node === chosen)
+  const rows = new Set([...first, ...shown].slice(0, CANDIDATES_MAX))
+  const drained = drainMs(able, demand)
+  return [...rows].map(spot =>
+    candidate(spot, known, drained, may.has(spot) ? undefined : why(spot, demand, known)),
+  )
 }
 
-function exclude({ barred, memory }: Spot, known: boolean): string | undefined {
+function isKnown(spots: readonly Spot[]): boolean {
+  return spots.some(({ memory }) => memory !== 'absent')
+}
+
+function ableOf(demand: Demand, spots: readonly Spot[], known: boolean): readonly Spot[] {
+  const may = spots.filter(({ barred, memory }) => barred === undefined && !(known && memory === 'absent')) // (1)
+  const fresh = may.filter(({ node }) => !demand.tried.has(node)) // (2)
+  const able = fresh.length > 0 ? fresh : may
+  const wanted = able.filter(({ offHours }) => !offHours)
+  return wanted.length > 0 ? wanted : able
+}
+
+function why({ barred, memory, node }: Spot, { tried }: Demand, known: boolean): string {
   if (barred !== undefined) return barred
-  return known && memory === 'absent' ? 'does not have the model' : undefined
+  if (known && memory === 'absent') return 'does not have the model'
+  return tried.has(node) ? 'failed already' : 'outside its hours'
 }
 
 function answers({ memory, loadFailures }: Spot): boolean {
@@ -105,6 +142,43 @@ function answers({ memory, loadFailures }: Spot): boolean {
 
 function idle({ slots, running }: Spot): number {
   return Math.max(0, slots - running)
+}
+
+function best(ready: readonly Spot[]): Spot {
+  let fastest = Number.POSITIVE_INFINITY
+  for (const { runMs } of ready) fastest = Math.min(fastest, runMs)
+  return ready.reduce((a, b) => (byMerit(a, b, fastest) <= 0 ? a : b))
+}
+
+function byMerit(a: Spot, b: Spot, fastest: number): number {
+  const good = fastest * AS_GOOD
+  return (
+    Number(b.memory === 'resident') - Number(a.memory === 'resident') ||
+    Number(b.runMs <= good) - Number(a.runMs <= good) ||
+    (a.runMs <= good ? 0 : a.runMs - b.runMs) ||
+    Number(b.preferred) - Number(a.preferred) ||
+    Number(b.affine) - Number(a.affine) ||
+    b.affinity - a.affinity ||
+    a.load / a.weight - b.load / b.weight ||
+    byName(a, b)
+  )
+}
+
+function wait(ripeInMs: number): Choice {
+  return Number.isFinite(ripeInMs) ? { to: 'wait', ripeInMs } : { to: 'wait' }
+}
+
+/** How much longer faster copies, now busy, are worth waiting for rather than this one. */
+function patience({ runMs }: Spot, { waiting, waitedMs }: Demand, able: readonly Spot[]): number {
+  let pace = 0
+  let fastest = Number.POSITIVE_INFINITY
+  for (const spot of able) {
+    if (spot.memory !== 'resident' || spot.runMs >= runMs) continue
+    pace += spot.slots / spot.runMs
+    fastest = Math.min(fastest, spot.runMs)
+  }
+  const soonMs = pace === 0 ? Number.POSITIVE_INFINITY : (waiting - 0.5) / pace + fastest
+  return soonMs < runMs / 2 ? runMs / 2 - waitedMs : 0
 }
 
 /** What is busy comes back too: its way back is thought to cost as much as this load. */
@@ -117,32 +191,35 @@ function gentle({ room, evictMs }: Spot): boolean {
   return room === 'free' || (room === 'evict' && evictMs === 0)
 }
 
-/** How long the last of those waiting would wait for this copy, if it is warm or about to be. */
-function warmWaitMs(spot: Spot, { waiting }: Demand): number {
-  if (spot.memory !== 'resident' && spot.memory !== 'loading') return Number.POSITIVE_INFINITY
-  const left = spot.memory === 'loading' ? spot.loadLeftMs : 0
-  return left + (spot.runMs * (waiting - 0.5)) / spot.slots
+/** How long until the warm copies, and those about to be, have taken all who wait. */
+function drainMs(able: readonly Spot[], { waiting }: Demand): number {
+  let pace = 0
+  let left = Number.POSITIVE_INFINITY
+  for (const { memory, slots, runMs, loadLeftMs } of able) {
+    if (memory !== 'resident' && memory !== 'loading') continue
+    pace += slots / Math.max(1, runMs)
+    left = Math.min(left, memory === 'loading' ? loadLeftMs : 0)
+  }
+  return pace === 0 ? Number.POSITIVE_INFINITY : left + (waiting - 0.5) / pace
 }
 
-function candidate(spot: Spot, demand: Demand, known: boolean, excluded: string | undefined): Candidate {
-  const { node, memory } = spot
+function candidate(spot: Spot, known: boolean, drained: number, excluded: string | undefined): Candidate {
+  const { node, memory, affine } = spot
   const warm = memory === 'resident' && idle(spot) > 0
-  const waitMs = warm || !known ? 0 : memory === 'present' ? priceMs(spot) : warmWaitMs(spot, demand)
+  const waitMs = warm || !known ? 0 : memory === 'present' ? priceMs(spot) : drained
   const estimateMs = excluded === undefined && Number.isFinite(waitMs) ? Math.round(waitMs) : null
   const row = { node, resident: memory === 'resident', idle: idle(spot), estimateMs }
-  return excluded === undefined ? row : { ...row, excluded }
-}
-
-function best(spots: readonly Spot[], order: (a: Spot, b: Spot) => number): Spot {
-  return spots.reduce((a, b) => (order(a, b) <= 0 ? a : b))
-}
-
-function byLoad(a: Spot, b: Spot): number {
-  return a.load - b.load || byName(a, b)
+  return { ...row, ...(affine && { affine }), ...(excluded !== undefined && { excluded }) }
 }
 
 function byPrice(a: Spot, b: Spot): number {
-  return Number(gentle(b)) - Number(gentle(a)) || priceMs(a) - priceMs(b) || a.load - b.load || byName(a, b)
+  return (
+    Number(gentle(b)) - Number(gentle(a)) ||
+    Number(b.preferred) - Number(a.preferred) ||
+    priceMs(a) - priceMs(b) ||
+    a.load / a.weight - b.load / b.weight ||
+    byName(a, b)
+  )
 }
 
 function byName(a: Spot, b: Spot): number {

@@ -1,14 +1,22 @@
-/** Whenever demand appears or room opens, seat whoever fits: highest priority first, then oldest first. */
+/**
+ * Whenever demand appears or room opens, seat whoever fits. A fact concerns only the lines of the models it touches, so
+ * only those are looked at; the rest of the queue costs nothing.
+ */
+import type { PolicyData } from '../../machines/policy.ts'
 import { replicaId } from '../../machines/replica.ts'
-import type { Clock } from '../clock.ts'
+import type { Candidate } from '../../machines/request.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
-import { type EstimatesProjection, loadEstimateMs, runEstimateMs } from '../projections/estimates.ts'
-import { type Fleet, type FleetNode, routable } from '../projections/fleet.ts'
-import { before, type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
-import type { Replica, Residency } from '../projections/residency.ts'
-import { type Choice, type Demand, place, type Spot } from './place.ts'
+import type { EstimatesProjection } from '../projections/estimates.ts'
+import type { Fleet } from '../projections/fleet.ts'
+import { before, keyOf, type Line, type Look, turnOf } from '../projections/queue.ts'
+import type { Open, RequestsProjection } from '../projections/requests.ts'
+import type { Residency } from '../projections/residency.ts'
+import type { Affinity } from './affinity.ts'
+import { type Choice, candidatesOf, type Demand, place } from './place.ts'
+import { type NodeSpot, survey } from './survey.ts'
 
 export interface Scheduler {
   readonly engine: Engine
@@ -18,164 +26,256 @@ export interface Scheduler {
   readonly requests: RequestsProjection
   readonly breakers: BreakersProjection
   readonly estimates: EstimatesProjection
+  readonly policies?: { readonly state: ReadonlyMap<string, PolicyData> }
+  readonly config?: {
+    /** After this wait every fourth turn of a line is for those who have waited so long, milliseconds. */
+    readonly starveMs: number
+    /** Requests of one client that run at once. */
+    readonly clientRunningMax: number
+  }
+  /** Which node suits a conversation; and the hash of its head, for those requests that have one. */
+  readonly affinity?: Affinity
+  readonly headOf?: (id: string) => number | undefined
+  /** Of those who wait in the same line, who can share the call of this one. */
+  readonly riders?: (id: string) => readonly string[]
 }
 
-/** A swap ripens while nothing else happens, so the queue is looked at again after this long. */
-const LOOK_AGAIN_MS = 1_000
 /** A node that has not answered this long after it came is not waited for. */
 const SETTLING_MS = 5_000
+/** At the latest then a line is looked at again, whatever happens or not. */
+const LOOK_AGAIN_MS = 30_000
+
+export const STARVE_MS = 120_000
 
 export const scheduler = (self: Scheduler): Reactor => {
+  const { clock, requests, residency } = self
+  const dirty = new Set<string>()
+  /** Nodes that take nothing until they are free for this line. */
+  const claims = new Map<string, string>()
   let due = false
-  let looking = false
-  /** Once a turn, however many facts it brought. */
+  let alarm: { readonly at: number; readonly timer: Timer } | undefined
+
   const wake = (): void => {
     if (due) return
     due = true
     queueMicrotask(() => {
       due = false
-      seat(self)
-      if (looking || self.requests.state.waitingCount === 0) return
-      looking = true
-      self.clock.after(LOOK_AGAIN_MS, () => {
-        looking = false
-        wake()
-      })
+      const againMs = seat(self, dirty, claims)
+      if (againMs !== undefined) lookAgain(againMs)
     })
   }
+  const lookAgain = (ms: number): void => {
+    const at = clock.now() + ms
+    if (alarm !== undefined && alarm.at <= at && alarm.at > clock.now()) return
+    alarm?.timer.cancel()
+    alarm = { at, timer: clock.after(ms, () => all()) }
+  }
+  const model = (name: string): void => {
+    const keys = requests.state.queue.ofModel.get(name)
+    if (keys === undefined) return
+    for (const key of keys) dirty.add(key)
+    wake()
+  }
+  /** All that wait for something this node has. */
+  const node = (name: string): void => {
+    const there = residency.state.byNode.get(name)
+    for (const [wanted, keys] of requests.state.queue.ofModel) {
+      const nowhere = !residency.state.byModel.has(wanted)
+      if (nowhere || there?.has(wanted)) for (const key of keys) dirty.add(key)
+    }
+    if (dirty.size > 0) wake()
+  }
+  const all = (): void => {
+    for (const key of requests.state.queue.lines.keys()) dirty.add(key)
+    wake()
+  }
+  const over = ({ id }: { readonly id: string }): void => {
+    const place = ran.get(id)
+    if (place === undefined) return left()
+    ran.delete(id)
+    // Whoever had to stand aside for its own client's sake may be in any line.
+    if (self.config !== undefined && self.config.clientRunningMax < UNLIMITED) all()
+    else node(place)
+  }
+  /** Nobody is in a line any more for which a node was kept free. */
+  const left = (): void => {
+    for (const [name, key] of claims) {
+      if (requests.state.queue.lines.has(key)) continue
+      claims.delete(name)
+      node(name)
+    }
+  }
+  /** Where each request runs: by the time it is over, the projection has forgotten. */
+  const ran = new Map<string, string>()
+  const enter = (id: string): void => {
+    const open = requests.state.open.get(id)
+    if (open === undefined) return
+    dirty.add(keyOf(open))
+    wake()
+  }
+
   return reactor(self, {
     hears: 'decided',
     on: {
-      'request.admitted': wake,
-      'request.retried': wake,
-      'request.completed': wake,
-      'request.failed': wake,
-      'request.expired': wake,
-      'request.abandoned': wake,
-      'request.cancelled': wake,
-      'node.joined': wake,
-      'node.returned': wake,
-      'node.resumed': wake,
-      'node.lost': wake,
-      'node.removed': wake,
-      'breaker.tripped': wake,
-      'breaker.probed': wake,
-      'breaker.healed': wake,
-      'replica.found': wake,
-      'replica.loaded': wake,
-      'replica.failed': wake,
-      'replica.unloaded': wake,
-      'replica.removed': wake,
+      'request.admitted': (_self, { id }) => enter(id),
+      'request.assigned': (_self, { id, data }) => void ran.set(id, data.node),
+      'request.retried': (_self, fact) => {
+        over(fact)
+        enter(fact.id)
+      },
+      'request.completed': (_self, fact) => over(fact),
+      'request.failed': (_self, fact) => over(fact),
+      'request.expired': left,
+      'request.leased': left,
+      'request.abandoned': (_self, fact) => over(fact),
+      'request.cancelled': (_self, fact) => over(fact),
+      'node.registered': all,
+      'node.joined': all, // while nobody has a model, any node may say so
+      'node.returned': all,
+      'node.resumed': all,
+      'node.lost': all,
+      'node.removed': all,
+      'breaker.tripped': (_self, { id }) => node(id),
+      'breaker.probed': (_self, { id }) => node(id),
+      'breaker.healed': (_self, { id }) => node(id),
+      'replica.found': (_self, { id }) => node(nodeOf(id)),
+      'replica.loaded': (_self, { id }) => node(nodeOf(id)),
+      'replica.failed': (_self, { id }) => node(nodeOf(id)),
+      'replica.unloaded': (_self, { id }) => node(nodeOf(id)),
+      'replica.removed': all,
+      'policy.set': (_self, { id }) => model(id),
+      'policy.cleared': (_self, { id }) => model(id),
     },
-    resume: wake,
+    resume: self => {
+      for (const { id, node, state } of self.requests.state.open.values())
+        if (state === 'running' || state === 'answering') ran.set(id, node)
+      all()
+    },
   })
 }
 
-function seat(self: Scheduler): void {
+const UNLIMITED = 100_000
+
+function nodeOf(replica: string): string {
+  return replica.slice(replica.lastIndexOf('@') + 1)
+}
+
+/** Gives turns in the lines that something has happened to. Resolves to when one is worth another look by itself. */
+function seat(self: Scheduler, dirty: Set<string>, claims: Map<string, string>): number | undefined {
   const { engine, requests } = self
-  if (!engine.writable) return // resume() comes when it is
-  const claimed = new Map<string, string>()
-  const lines = [...requests.state.waiting.values()].sort((a, b) => (before(a[0]!, b[0]!) ? -1 : 1))
-  for (const [first] of lines) {
-    const model = first!.model
-    let turn = 0
-    for (;;) {
-      const open = requests.state.waiting.get(model)?.[turn]
-      if (open === undefined) break
-      const choice = choose(self, open, claimed)
-      if (choice.to === 'assign') {
-        const { node, candidates } = choice
-        engine.commit('request', open.id, { type: 'request.assign', data: { node, candidates } })
+  const { queue } = requests.state
+  if (!engine.writable) return undefined // resume() comes when it is
+  const look = lookOf(self)
+  const heads: (readonly [Line<Open>, Open])[] = []
+  for (const key of dirty) {
+    const line = queue.lines.get(key)
+    const first = line && turnOf(queue, line, look)
+    if (line !== undefined && first !== undefined) heads.push([line, first])
+  }
+  for (const [node, key] of claims) if (dirty.has(key) || !queue.lines.has(key)) claims.delete(node)
+  dirty.clear()
+  if (heads.length > 1) heads.sort(([, a], [, b]) => (before(queue, a, b, look) ? -1 : 1))
+  let againMs: number | undefined
+  for (const [line] of heads) {
+    const ms = serve(self, line, look, claims)
+    if (ms !== undefined) againMs = Math.min(againMs ?? LOOK_AGAIN_MS, ms)
+  }
+  return againMs ?? (queue.count > 0 ? LOOK_AGAIN_MS : undefined)
+}
+
+/** One line, turn after turn, until somebody has to wait. */
+function serve(
+  self: Scheduler,
+  line: Line<Open>,
+  look: Look<Open>,
+  claims: Map<string, string>,
+): number | undefined {
+  const { queue } = self.requests.state
+  /** Those who wait for a node they have not failed on yet need not hold up who comes behind them. */
+  const aside = new Set<string>()
+  const skip = (one: Open): boolean => aside.has(one.id) || look.skip?.(one) === true
+  for (;;) {
+    const open = line.count === 0 ? undefined : turnOf(queue, line, { ...look, skip })
+    if (open === undefined) return undefined
+    const demand = demandOf(self, open, line)
+    const spots = survey(self, open, claims)
+    const choice = place(demand, spots)
+    switch (choice.to) {
+      case 'assign': {
+        assign(self, open, choice.node, candidatesOf(demand, spots, choice.node))
         continue
       }
-      if (choice.to === 'load') {
-        const { node, estimateMs } = choice
-        const data = { request: open.id, estimateMs }
-        engine.commit('replica', replicaId(model, node), { type: 'replica.load', data })
+      case 'load': {
+        const spot = spots.find(({ node }) => node === choice.node)!
+        load(self, open, spot, choice.estimateMs)
+        return undefined
       }
-      if (choice.to === 'claim') claimed.set(choice.node, model)
-      // One that waits for a node it has not failed on yet need not hold up those behind it.
-      if (choice.to !== 'wait' || open.tried.size === 0) break
-      turn += 1
+      case 'claim':
+        claims.set(choice.node, line.key)
+        return undefined
+      case 'wait':
+        if (open.tried.size === 0) return choice.ripeInMs ?? (demand.unsettled ? SETTLING_MS : undefined)
+        aside.add(open.id)
     }
   }
 }
 
-/** What would be decided for this request now. Changes nothing. */
-export function choose(
-  self: Scheduler,
-  open: Open,
-  claimed: ReadonlyMap<string, string> = new Map(),
-): Choice {
-  const { fleet, requests, clock } = self
+function assign(self: Scheduler, open: Open, node: string, candidates: readonly Candidate[]): void {
+  const { engine, affinity, headOf, riders } = self
+  const { id } = open
+  const others = riders?.(id) ?? []
+  const shared = others.length === 0 ? {} : { batch: id }
+  engine.commit('request', id, { type: 'request.assign', data: { node, candidates, ...shared } })
+  for (const rider of others)
+    engine.attempt('request', rider, {
+      type: 'request.assign',
+      data: { node, candidates: [], batch: id },
+    })
+  const head = headOf?.(id)
+  if (head !== undefined) affinity?.went(head, node)
+}
+
+/** Whoever has to go for it goes first, so that nobody is sent to a copy that is about to disappear. */
+function load({ engine }: Scheduler, open: Open, { node, victim }: NodeSpot, estimateMs: number): void {
+  const { model, variant } = open
+  if (victim !== undefined)
+    engine.attempt('replica', replicaId(victim, node), { type: 'replica.unload', data: {} })
+  engine.commit('replica', replicaId(model, node), {
+    type: 'replica.load',
+    data: {
+      request: open.id,
+      estimateMs,
+      ...(variant !== '' && { variant }),
+      ...(victim !== undefined && { evicts: victim }),
+    },
+  })
+}
+
+/** What would be decided for this request now, if it were its turn. Changes nothing. */
+export function choose(self: Scheduler, open: Open): Choice & { readonly candidates: readonly Candidate[] } {
+  const line = self.requests.state.queue.lines.get(keyOf(open))
+  const demand = demandOf(self, open, line)
+  const spots = survey(self, open)
+  const choice = place(demand, spots)
+  const chosen = 'node' in choice ? choice.node : undefined
+  return { ...choice, candidates: candidatesOf(demand, spots, chosen) }
+}
+
+function demandOf({ fleet, clock }: Scheduler, open: Open, line: Line<Open> | undefined): Demand {
   const now = clock.now()
-  const demand: Demand = {
-    tried: open.tried,
-    unsettled: [...fleet.state.values()].some(
-      node => node.reach === 'joining' && now - node.since < SETTLING_MS,
-    ),
-    waiting: requests.state.waiting.get(open.model)?.length ?? 1,
-    waitedMs: now - open.admittedAt,
-  }
-  const spots = [...fleet.state.values()].map(node => survey(self, node, open.model, claimed.get(node.name)))
-  return place(demand, spots)
+  let unsettled = false
+  for (const { reach, since } of fleet.state.values())
+    unsettled ||= reach === 'joining' && now - since < SETTLING_MS
+  const oldest = Math.min(open.admittedAt, line?.young[0]?.admittedAt ?? Number.POSITIVE_INFINITY)
+  return { tried: open.tried, unsettled, waiting: line?.count ?? 1, waitedMs: now - oldest }
 }
 
-function survey(self: Scheduler, node: FleetNode, model: string, claimedFor: string | undefined): Spot {
-  const { residency, requests, breakers, estimates, clock } = self
-  const { name, slots } = node
-  const replica = residency.state.byNode.get(name)?.get(model)
-  const breaker = breakers.state.nodes.get(name)
-  const id = replicaId(model, name)
-  const load = runningOn(requests.state, name)
-  const barred = bar(node, breaker?.state, load, claimedFor === model ? undefined : claimedFor)
-  const loadMs = loadEstimateMs(estimates.state, id)
+function lookOf({ clock, config, requests }: Scheduler): Look<Open> {
+  const { accounts } = requests.state.queue
+  const max = config?.clientRunningMax ?? UNLIMITED
   return {
-    node: name,
-    ...(barred === undefined ? {} : { barred }),
-    memory: replica?.state ?? 'absent',
-    slots,
-    running: runningOn(requests.state, name, model),
-    load,
-    loadFailures: replica?.loadFailures ?? 0,
-    loadMs,
-    runMs: runEstimateMs(estimates.state, id),
-    loadLeftMs: replica?.state === 'loading' ? Math.max(0, replica.since + loadMs - clock.now()) : 0,
-    ...room(self, node),
+    now: clock.now(),
+    starveMs: config?.starveMs ?? STARVE_MS,
+    ...(max < UNLIMITED && { skip: ({ client }) => (accounts.get(client)?.running ?? 0) >= max }),
   }
-}
-
-function bar(
-  node: FleetNode,
-  breaker: 'closed' | 'open' | 'halfOpen' | undefined,
-  load: number,
-  claimedFor: string | undefined,
-): string | undefined {
-  if (node.reach !== 'up') return node.reach === 'joining' ? 'has not answered yet' : 'down'
-  if (!routable(node)) return 'draining'
-  if (breaker === 'open') return 'breaker open'
-  if (breaker === 'halfOpen' && load > 0) return 'on trial'
-  if (claimedFor !== undefined) return `claimed for ${claimedFor}`
-  return undefined
-}
-
-/** Loads are one at a time per node: Ollama's own are, and a second would only wait in front of its door. */
-function room(
-  { residency, requests, estimates }: Scheduler,
-  { name, residentMax }: FleetNode,
-): Pick<Spot, 'room' | 'evictMs'> {
-  const inMemory: Replica[] = []
-  for (const replica of residency.state.byNode.get(name)?.values() ?? []) {
-    if (replica.state === 'loading') return { room: 'full', evictMs: 0 }
-    if (replica.state === 'resident') inMemory.push(replica)
-  }
-  if (inMemory.length < residentMax) return { room: 'free', evictMs: 0 }
-  const evictable = inMemory
-    .filter(({ model }) => runningOn(requests.state, name, model) === 0)
-    .map(({ model }) =>
-      requests.state.waiting.has(model) ? loadEstimateMs(estimates.state, replicaId(model, name)) : 0,
-    )
-  return evictable.length === 0
-    ? { room: 'full', evictMs: 0 }
-    : { room: 'evict', evictMs: Math.min(...evictable) }
 }

@@ -9,9 +9,9 @@ import type { RequestsProjection } from '../projections/requests.ts'
 
 /** What a load for this request should carry; passes beside the journal. */
 export interface LoadWish {
-  /** Only the options that decide how a model is loaded (num_ctx, …). */
-  readonly options?: Readonly<Record<string, unknown>>
   readonly keepAlive?: unknown
+  /** A hash of the head of the conversation. */
+  readonly head?: number
 }
 
 export type Grant =

@@ -252,16 +252,25 @@ t.test('the queue is told in the order it will be seated, and why each waits now
   t.match(queue, [
     {
       position: 1,
+      line: 'none:latest',
+      id: 'r2',
+      etaMs: 0,
+      why: 'a slot on a is free; it is about to run there',
+    },
+    {
+      position: 1,
+      line: 'tiny:latest',
       id: 'r3',
       waitedMs: 0,
+      tokens: { promptTokens: 11, outputTokens: 200 },
       why: 'a: busy; b: draining',
       candidates: [{ node: 'a' }, { node: 'b' }],
     },
     { position: 2, id: 'r1', waitedMs: 2_000, why: 'behind 1 other for tiny:latest' },
-    { position: 3, id: 'r2', model: 'none:latest', why: 'a slot on a is free; it is about to run there' },
   ])
+  t.ok(queue[1].etaMs < queue[2].etaMs, 'the sooner the turn')
   t.match((await house.get('/quipu/queue?model=TINY&limit=1')).json(), [{ id: 'r3' }])
-  t.equal((await house.get('/quipu/queue?model=none')).json()[0].position, 3)
+  t.match((await house.get('/quipu/queue?model=none')).json(), [{ id: 'r2' }])
 })
 
 t.test('requests are listed newest first, open and over, and filtered', async t => {

@@ -16,6 +16,7 @@ import { openServer } from '../../src/gateway/server.ts'
 import type { NodeVitals } from '../../src/gateway/views.ts'
 import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.ts'
 import { views } from '../../src/projections/views.ts'
+import { expectWait } from '../../src/scheduler/eta.ts'
 import { choose } from '../../src/scheduler/scheduler.ts'
 
 export type Doors = Awaited<ReturnType<typeof openDoors>>
@@ -47,6 +48,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
         look,
         register: (spec, by) => register(common, spec, 'api', by),
         choose: open => choose(common, open),
+        expect: (open, ahead) => expectWait(common, open, ahead),
       })
       await scope.register(events, common)
       await scope.register(gauges.plugin)

@@ -3,11 +3,18 @@ import t from 'tap'
 import type { Entry } from '../../src/journal/journal.ts'
 import { breakers } from '../../src/projections/breakers.ts'
 import { catalog } from '../../src/projections/catalog.ts'
-import { estimates, loadEstimateMs, runEstimateMs } from '../../src/projections/estimates.ts'
+import {
+  decodeTps,
+  estimates,
+  expectTokens,
+  loadEstimateMs,
+  runEstimateMs,
+} from '../../src/projections/estimates.ts'
 import { fleet, routable } from '../../src/projections/fleet.ts'
 import { history } from '../../src/projections/history.ts'
 import type { Projection } from '../../src/projections/projection.ts'
-import { requests, runningOn } from '../../src/projections/requests.ts'
+import { lineup } from '../../src/projections/queue.ts'
+import { type Requests, requests, runningOn } from '../../src/projections/requests.ts'
 import { residency } from '../../src/projections/residency.ts'
 
 function after<State>(view: Projection<State>, ...facts: [type: string, id: string, data?: object][]): State {
@@ -104,18 +111,11 @@ t.test('requests: who waits in which order, and who runs where', async t => {
     ['request.assigned', '4', assigned('a')],
     ['request.begun', '4', { node: 'a', status: 200, ttftMs: 1 }],
   )
-  t.same(
-    state.waiting.get('m')?.map(({ id }) => id),
-    ['3', '2'],
-  )
+  t.same(lined(state, 'm'), ['3', '2'])
   t.equal(state.waitingCount, 2)
   t.same([runningOn(state, 'a'), runningOn(state, 'a', 'm'), runningOn(state, 'b')], [2, 1, 0])
   after(view, ['request.retried', '1', { node: 'a', reason: 'busy' }])
-  t.same(
-    state.waiting.get('m')?.map(({ id }) => id),
-    ['3', '1', '2'],
-    'a retried one keeps its place',
-  )
+  t.same(lined(state, 'm'), ['3', '1', '2'], 'a retried one keeps its place')
   t.same([...state.open.get('1')!.tried], ['a'])
   after(
     view,
@@ -149,23 +149,40 @@ t.test('breakers: failures in a row, forgotten at the first success', async t =>
 })
 
 t.test('estimates: what was measured there, else elsewhere, else what size suggests', async t => {
+  const asked = { ...admitted, bodyBytes: 400 }
+  const chat = { node: 'a', model: 'm', status: 200, runMs: 2_500, promptTokens: 100, promptMs: 100 }
   const state = after(
     estimates(),
+    ['node.registered', 'a', node],
+    ['node.registered', 'b', node],
+    ['node.registered', 'sim', { ...node, labels: { simulated: 'true' } }],
     ['replica.found', 'm@a', { digest: 'd', sizeBytes: 5e9 }],
     ['replica.found', 'm@b', { digest: 'd', sizeBytes: 5e9 }],
     ['replica.found', 'big@b', { digest: 'd', sizeBytes: 5e9 }],
+    ['replica.found', 'm@sim', { digest: 'd', sizeBytes: 5e9 }],
     ['replica.loaded', 'm@a', { ms: 1_000 }],
     ['replica.loaded', 'm@a', { ms: 2_000 }],
     ['replica.loaded', 'm@a', {}],
-    ['request.completed', '1', { node: 'a', model: 'm', status: 200, runMs: 400 }],
-    ['request.completed', '2', { node: 'a', model: 'm', status: 400, runMs: 1 }],
+    ['request.admitted', '1', asked],
+    ['request.assigned', '1', assigned('a')],
+    ['request.completed', '1', { ...chat, outputTokens: 50, outputMs: 1_000 }],
+    ['request.admitted', '2', asked],
+    ['request.assigned', '2', assigned('a')],
+    ['request.completed', '2', { ...chat, status: 400, outputTokens: 50, outputMs: 1 }],
   )
   t.equal(loadEstimateMs(state, 'm@a'), 1_250)
   t.equal(loadEstimateMs(state, 'm@b'), 1_250, 'what it took elsewhere')
   t.equal(loadEstimateMs(state, 'big@b'), 11_500)
-  t.equal(runEstimateMs(state, 'm@a'), 400)
-  t.equal(runEstimateMs(state, 'm@b'), 400)
-  t.equal(runEstimateMs(state, 'n@b'), 4_000)
+  t.equal(loadEstimateMs(state, 'm@sim'), 11_500, 'what real nodes do says nothing of simulated ones')
+  const tokens = { promptTokens: 1_000, outputTokens: 100 }
+  t.equal(runEstimateMs(state, 'm@a', tokens), 1_000 + 2_000, '1,000 tokens/s, then 50')
+  t.equal(runEstimateMs(state, 'm@b', tokens), 3_000, 'what it took elsewhere')
+  t.equal(decodeTps(state, 'm@sim'), undefined)
+  t.equal(runEstimateMs(state, 'big@b', tokens), 1_250 + 2_500, '200 GB/s over 5 GB: 40 a second')
+  const guess = expectTokens(state, { model: 'm', client: 'c', bodyBytes: 800 })
+  t.equal(guess.promptTokens, 200, 'a token was 4 bytes')
+  t.ok(Math.abs(guess.outputTokens - 50) <= 2.5, 'as long as the ones before, within 5 %')
+  t.equal(expectTokens(state, { model: 'm', client: 'c', bodyBytes: 0, outputMax: 7 }).outputTokens, 7)
 })
 
 t.test('the catalog: what can be asked for', async t => {
@@ -206,3 +223,7 @@ t.test('history: the last requests, fact by fact, and no more of them than that'
     ['request.admitted', 'request.expired'],
   )
 })
+
+function lined({ queue }: Requests, key: string): string[] {
+  return [...lineup(queue, queue.lines.get(key)!, { now: 0, starveMs: 1e9 })].map(({ id }) => id)
+}

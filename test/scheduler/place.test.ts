@@ -1,6 +1,6 @@
 /** The numbered policy, case by case. */
 import t from 'tap'
-import { type Demand, place, type Spot } from '../../src/scheduler/place.ts'
+import { candidatesOf, type Demand, place, type Spot } from '../../src/scheduler/place.ts'
 
 const spot = (node: string, change: Partial<Spot> = {}): Spot => ({
   node,
@@ -8,6 +8,11 @@ const spot = (node: string, change: Partial<Spot> = {}): Spot => ({
   slots: 1,
   running: 0,
   load: 0,
+  weight: 1,
+  preferred: false,
+  offHours: false,
+  affine: false,
+  affinity: 0,
   loadFailures: 0,
   room: 'free',
   loadMs: 1_000,
@@ -63,12 +68,12 @@ t.test('3: loaded with an idle slot; least load, then name', async t => {
   t.equal(where([spot('a', { slots: 4, running: 3, load: 3 })]), 'assign a')
 })
 
-t.test('4: after a failed load the node answers for itself', async t => {
+t.test('5: after a failed load the node answers for itself', async t => {
   t.equal(where([spot('a', { memory: 'present', loadFailures: 1 })]), 'assign a')
   t.equal(where([spot('a', { memory: 'present', loadFailures: 1, running: 1 })]), 'load a')
 })
 
-t.test('5: a cold model is loaded where that costs least', async t => {
+t.test('6: a cold model is loaded where that costs least', async t => {
   const cold = { memory: 'present' } as const
   t.equal(where([spot('a', { ...cold, loadMs: 900 }), spot('b', { ...cold, loadMs: 800 })]), 'load b')
   t.equal(
@@ -79,7 +84,7 @@ t.test('5: a cold model is loaded where that costs least', async t => {
   t.equal(where([spot('a', { ...cold, room: 'full' }), spot('b', { ...cold, load: 5 })]), 'load b')
 })
 
-t.test('5: a second copy is loaded only when waiting for the first would cost more', async t => {
+t.test('6: a second copy is loaded only when waiting for the first would cost more', async t => {
   const spots = [
     spot('a', { running: 1, load: 1, runMs: 400 }),
     spot('b', { memory: 'present', loadMs: 1_000 }),
@@ -94,7 +99,7 @@ t.test('5: a second copy is loaded only when waiting for the first would cost mo
   t.equal(where(loading, { waiting: 1 }), 'wait', 'one that is almost loaded is worth waiting for')
 })
 
-t.test('6: what others wait for is displaced only after the wait has cost as much', async t => {
+t.test('7: what others wait for is displaced only after the wait has cost as much', async t => {
   const wanted = [spot('a', { memory: 'present', room: 'evict', evictMs: 500 })]
   t.equal(where(wanted, { waitedMs: 1_499 }), 'wait')
   t.equal(where(wanted, { waitedMs: 1_500 }), 'load a')
@@ -105,36 +110,70 @@ t.test('6: what others wait for is displaced only after the wait has cost as muc
   )
 })
 
-t.test('6: a node full of busy models is claimed, likewise', async t => {
+t.test('7: a node full of busy models is claimed, likewise', async t => {
   const spots = [spot('a', { memory: 'present', room: 'full', load: 1 })]
   t.equal(where(spots, { waitedMs: 1_999 }), 'wait')
   t.equal(where(spots, { waitedMs: 2_000 }), 'claim a')
   const warm = [...spots, spot('b', { running: 1, load: 1 })]
   t.equal(where(warm, { waitedMs: 9_999 }), 'wait', 'with a warm copy there is no need')
+  t.equal(where(warm, { waitedMs: 9_999, waiting: 10 }), 'wait', 'a swap will have to be undone')
+  t.equal(where(warm, { waitedMs: 9_999, waiting: 11 }), 'claim a')
 })
 
 t.test('the table says what was known of each node, and why it was out', async t => {
-  const choice = place(demand({ tried: new Set(['d']) }), [
-    spot('a', { slots: 2, running: 1, load: 1 }),
+  const spots = [
+    spot('a', { slots: 2, running: 1, load: 1, affine: true }),
     spot('b', { memory: 'present', loadMs: 900, evictMs: 100 }),
     spot('c', { barred: 'draining' }),
     spot('d'),
     spot('e', { memory: 'absent' }),
     spot('f', { running: 1, load: 1, runMs: 400 }),
-  ])
-  t.same(choice.to === 'assign' && choice.candidates, [
-    { node: 'a', resident: true, idle: 1, estimateMs: 0 },
+    spot('g', { offHours: true }),
+  ]
+  t.same(candidatesOf(demand({ tried: new Set(['d']) }), spots, 'a'), [
+    { node: 'a', resident: true, idle: 1, estimateMs: 0, affine: true },
     { node: 'b', resident: false, idle: 1, estimateMs: 1_000 },
     { node: 'c', resident: true, idle: 1, estimateMs: null, excluded: 'draining' },
     { node: 'd', resident: true, idle: 1, estimateMs: null, excluded: 'failed already' },
     { node: 'e', resident: false, idle: 1, estimateMs: null, excluded: 'does not have the model' },
-    { node: 'f', resident: true, idle: 0, estimateMs: 200 },
+    { node: 'f', resident: true, idle: 0, estimateMs: 67 },
+    { node: 'g', resident: true, idle: 1, estimateMs: null, excluded: 'outside its hours' },
   ])
 })
 
 t.test('the table is short, and the chosen node is in it', async t => {
   const many = Array.from({ length: 40 }, (_, i) => spot(`n${String(i).padStart(2, '0')}`, { load: 40 - i }))
   const choice = place(demand(), many)
-  t.ok(choice.to === 'assign' && choice.candidates.length === 16)
-  t.ok(choice.to === 'assign' && choice.candidates.some(({ node }) => node === choice.node))
+  t.same(choice, { to: 'assign', node: 'n39' })
+  const rows = candidatesOf(demand(), many, 'n39')
+  t.equal(rows.length, 16)
+  t.ok(rows.some(({ node }) => node === 'n39'))
+})
+
+t.test('2: outside its hours a node works only if nobody else can', async t => {
+  t.equal(where([spot('a', { offHours: true }), spot('b', { load: 9 })]), 'assign b')
+  t.equal(where([spot('a', { offHours: true }), spot('b', { running: 1 })]), 'wait')
+  t.equal(where([spot('a', { offHours: true }), spot('b', { barred: 'down' })]), 'assign a')
+})
+
+t.test(
+  '3: among those as fast: whom people prefer, who knows the conversation, the least load for its weight',
+  async t => {
+    t.equal(where([spot('a', { runMs: 600 }), spot('b', { load: 3 })]), 'assign b', 'the faster')
+    t.equal(where([spot('a', { runMs: 450, load: 0 }), spot('b', { load: 3 })]), 'assign a', 'as good as it')
+    t.equal(where([spot('a'), spot('b', { preferred: true, load: 1 })]), 'assign b')
+    t.equal(where([spot('a', { affinity: 0.9 }), spot('b', { affine: true })]), 'assign b')
+    t.equal(where([spot('a', { affinity: 0.1 }), spot('b', { affinity: 0.2 })]), 'assign b')
+    t.equal(where([spot('a', { load: 1 }), spot('b', { load: 2, weight: 4 })]), 'assign b')
+    t.equal(where([spot('a', { load: 1 }), spot('b', { load: 2, weight: 2 })]), 'assign a', 'by name')
+  },
+)
+
+t.test('4: a slow node is left alone until the line is long', async t => {
+  const spots = [spot('fast', { slots: 2, running: 2, runMs: 1_000 }), spot('old', { runMs: 4_000 })]
+  t.equal(where(spots, { waiting: 1 }), 'wait')
+  t.equal(where(spots, { waiting: 2 }), 'wait')
+  t.equal(where(spots, { waiting: 3 }), 'assign old')
+  t.equal(where(spots, { waitedMs: 1_999 }), 'wait')
+  t.equal(where(spots, { waitedMs: 2_000 }), 'assign old', 'and for no longer than half of what it takes')
 })

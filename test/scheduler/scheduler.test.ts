@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Affinity } from '../../src/scheduler/affinity.ts'
 import { yard } from './yard.ts'
 
 t.test('a request waits until a node that fits appears', async t => {
@@ -106,7 +107,7 @@ t.test('a failing node is tried last, and its breaker opens at the third failure
     t.equal(y.at(id), 'a')
     await y.failed(id, 'busy', 503)
     t.equal(y.at(id), 'b')
-    await y.done(id)
+    await y.done(id, 500)
   }
   t.equal(y.breakers.state.nodes.get('a')?.state, 'open')
   await y.ask('4', 'm')
@@ -117,8 +118,9 @@ t.test('a failing node is tried last, and its breaker opens at the third failure
   t.equal(y.at('5'), 'a', 'the wait is over: one request may try')
   await y.ask('6', 'm')
   t.equal(y.at('6'), 'queued', 'and only one')
-  await y.done('5')
+  await y.done('5', 500)
   t.equal(y.breakers.state.nodes.get('a')?.state, 'closed')
+  await y.clock.advance(1_000) // b is quicker, and worth a little patience
   t.equal(y.at('6'), 'a')
 })
 
@@ -214,4 +216,109 @@ t.test('after a restart the sockets are gone, and each open request is closed by
   again.start()
   await again.clock.advance(10)
   t.equal((await again.facts('request.failed')).length, 3, 'and never twice')
+})
+
+t.test('one client that floods the queue delays nobody else by more than its share', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  for (let i = 0; i < 200; i += 1) await y.ask(`flood-${i}`, 'm', { client: 'greedy' })
+  await y.ask('mine', 'm', { client: 'modest' })
+  t.equal(y.at('flood-0'), 'a')
+  await y.done('flood-0', 1_000)
+  t.equal(y.at('flood-1'), 'a', 'who comes now has saved up nothing')
+  await y.done('flood-1', 1_000)
+  t.equal(y.at('mine'), 'a', 'but the next turn is its own')
+})
+
+t.test(
+  'after the bound every fourth turn is for who has waited longest, whatever floods the queue',
+  async t => {
+    const y = yard()
+    y.start()
+    await y.node('a', ['m'], { resident: ['m'] })
+    await y.ask('first', 'm', { priority: 9 })
+    await y.ask('humble', 'm', { client: 'modest', priority: 0, kind: 'batch' })
+    for (let i = 0; i < 400; i += 1) await y.ask(`flood-${i}`, 'm', { client: 'greedy', priority: 9 })
+    const order: string[] = []
+    for (let turn = 0; turn < 200 && y.at('humble') === 'queued'; turn += 1) {
+      const running = [...y.requests.state.open.values()].find(({ state }) => state === 'running')!
+      await y.done(running.id, 1_000)
+      order.push(running.id)
+    }
+    t.equal(y.at('humble'), 'a')
+    t.ok(order.length >= 120, `not before the bound of 120 s: ${order.length} turns of 1 s`)
+    t.ok(order.length <= 124, `and within four turns of it: ${order.length}`)
+  },
+)
+
+t.test('one client may be kept from running more than so many at once, and lets others by', async t => {
+  const y = yard([], { starveMs: 120_000, clientRunningMax: 1 })
+  y.start()
+  await y.node('a', ['m'], { slots: 2, resident: ['m'] })
+  await y.ask('1', 'm', { client: 'c' })
+  await y.ask('2', 'm', { client: 'c' })
+  await y.ask('3', 'm', { client: 'd' })
+  t.same([y.at('1'), y.at('2'), y.at('3')], ['a', 'queued', 'a'])
+  await y.done('1', 100)
+  t.equal(y.at('2'), 'a')
+})
+
+t.test('another way to load a model is another line, and a swap of the model with itself', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  await y.ask('wide', 'm', { variant: 'num_ctx=8192' })
+  t.equal(y.at('wide'), 'queued')
+  const [loading] = await y.facts('replica.loading')
+  t.match(loading?.data, { request: 'wide', variant: 'num_ctx=8192' })
+  await y.loaded('m', 'a')
+  t.equal(y.at('wide'), 'a')
+  await y.ask('plain', 'm')
+  t.equal(y.at('plain'), 'queued', 'that copy is not for it')
+})
+
+t.test('labels of a request, and the policy of its model, say which nodes will do', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m'], { resident: ['m'] })
+  await y.node('b', ['m'], { resident: ['m'], labels: { gpu: '4090' } })
+  await y.ask('1', 'm', { labels: { gpu: '4090' } })
+  await y.ask('2', 'm', { labels: { gpu: 'h100' } })
+  t.same([y.at('1'), y.at('2')], ['b', 'queued'])
+})
+
+t.test('whoever is displaced is gone before the load begins, so that nobody is sent there', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m', 'n'], { resident: ['m'] })
+  await y.ask('1', 'n')
+  const [loading] = await y.facts('replica.loading')
+  t.match(loading, { id: 'n@a', data: { evicts: 'm' } })
+  t.equal(y.residency.state.byNode.get('a')?.get('m')?.state, 'present')
+})
+
+t.test('a conversation goes where it went before, while that node has not much more to do', async t => {
+  const y = yard()
+  const heads = new Map<string, number>()
+  y.start({ headOf: (id: string) => heads.get(id), affinity: new Affinity(y.clock) })
+  for (const name of ['a', 'b', 'c', 'd']) await y.node(name, ['m'], { resident: ['m'] })
+  const places = new Set<string>()
+  for (let turn = 0; turn < 10; turn += 1) {
+    heads.set(`talk-${turn}`, 42)
+    await y.ask(`talk-${turn}`, 'm')
+    places.add(y.at(`talk-${turn}`))
+    await y.done(`talk-${turn}`, 1_000)
+  }
+  t.equal(places.size, 1)
+  heads.set('once', 42)
+  await y.ask('other', 'm')
+  const spread = new Set<string>()
+  for (let head = 0; head < 40; head += 1) {
+    heads.set(`head-${head}`, head)
+    await y.ask(`head-${head}`, 'm')
+    spread.add(y.at(`head-${head}`))
+    await y.done(`head-${head}`, 1_000)
+  }
+  t.ok(spread.size >= 3, 'others go elsewhere')
 })

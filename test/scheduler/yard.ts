@@ -1,33 +1,35 @@
 /** Queue, scheduler and projections under a virtual clock, with nodes that exist only as facts. */
 import { replicaId } from '../../machines/replica.ts'
+import type { RequestClass } from '../../machines/request.ts'
 import { virtualClock } from '../../src/clock.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import type { Entry } from '../../src/journal/journal.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
 import { views } from '../../src/projections/views.ts'
-import { scheduler } from '../../src/scheduler/scheduler.ts'
+import { type Scheduler, scheduler } from '../../src/scheduler/scheduler.ts'
 import { Seats } from '../../src/scheduler/seats.ts'
 import { trips } from '../../src/scheduler/trips.ts'
 
-export function yard(records: string[] = []) {
+export function yard(records: string[] = [], config?: Scheduler['config']) {
   const clock = virtualClock()
   const journal = openMemoryJournal({ records, clock })
   const answers = views()
   const engine = new Engine(journal, clock, Object.values(answers))
-  const all = { engine, clock, journal, ...answers }
+  const all = { engine, clock, journal, ...answers, ...(config && { config }) }
   const seats = new Seats(all)
   const self = {
     ...all,
     records,
     seats,
-    start: () => engine.start(seats.reactor, scheduler(all), trips(all)),
+    start: (more: Partial<Scheduler> = {}) =>
+      engine.start(seats.reactor, scheduler({ ...all, ...more }), trips(all)),
 
     async node(
       name: string,
       models: readonly string[],
-      { slots = 1, residentMax = 1, resident = [] as string[] } = {},
+      { slots = 1, residentMax = 1, resident = [] as string[], labels = {} as Record<string, string> } = {},
     ) {
-      const data = { url: `http://${name}`, slots, residentMax, labels: {}, origin: 'api' } as const
+      const data = { url: `http://${name}`, slots, residentMax, labels, origin: 'api' } as const
       await engine.dispatch('node', name, { type: 'node.register', data })
       // One look at a node is one turn: it joins together with what it has.
       engine.commit('node', name, { type: 'node.answer', data: { version: '1' } })
@@ -42,11 +44,30 @@ export function yard(records: string[] = []) {
       await engine.dispatch('replica', replicaId(model, node), { type: 'replica.confirm', data: { ms } })
       await clock.advance(0)
     },
-    async ask(id: string, model: string, { priority = 5, waitMs = 600_000 } = {}) {
+    async ask(
+      id: string,
+      model: string,
+      {
+        priority = 5,
+        waitMs = 600_000,
+        client = 'c',
+        kind,
+        ...wishes
+      }: {
+        priority?: number
+        waitMs?: number
+        client?: string
+        kind?: RequestClass
+        variant?: string
+        labels?: Record<string, string>
+      } = {},
+    ) {
       const data = {
         path: '/api/chat',
         model,
-        client: 'c',
+        client,
+        ...(kind && { class: kind }),
+        ...wishes,
         priority,
         bodyBytes: 1,
         attemptsMax: 3,

@@ -6,28 +6,31 @@
  */
 'use strict'
 exports[`test/cli/config.test.ts > TAP > config lists every knob with its value and where that comes from > must match snapshot 1`] = `
-FLAG                VARIABLE                VALUE                                   FROM
---host              QUIPU_HOST              0.0.0.0                                 flag
---port              QUIPU_PORT              4000                                    flag
---data              QUIPU_DATA              ./data                                  default
---node              QUIPU_NODES             http://gpu-a,slots=4,label.room=attic   flag
---embedded          QUIPU_EMBEDDED          on                                      default
---trust             QUIPU_TRUST             none                                    default
---allow-host        QUIPU_ALLOW_HOSTS       none                                    default
---origin            QUIPU_ORIGINS           none                                    default
---cloud             QUIPU_CLOUD             on                                      env
---link-local        QUIPU_LINK_LOCAL        off                                     default
---queue-max         QUIPU_QUEUE_MAX         64                                      env
---wait-max          QUIPU_WAIT_MAX          90s                                     flag
---attempts-max      QUIPU_ATTEMPTS_MAX      3                                       default
---load-max          QUIPU_LOAD_MAX          30m                                     default
---probe-every       QUIPU_PROBE_EVERY       5s                                      default
---lost-after        QUIPU_LOST_AFTER        3                                       default
---suspect-after     QUIPU_SUSPECT_AFTER     30s                                     default
---body-max          QUIPU_BODY_MAX          1536                                    env
---connections-max   QUIPU_CONNECTIONS_MAX   4096                                    default
---grace             QUIPU_GRACE             5s                                      default
---log               QUIPU_LOG               warn                                    default
-                    OLLAMA_HOST             127.0.0.1:1                             env
+FLAG                   VARIABLE                   VALUE                                   FROM
+--host                 QUIPU_HOST                 0.0.0.0                                 flag
+--port                 QUIPU_PORT                 4000                                    flag
+--data                 QUIPU_DATA                 ./data                                  default
+--node                 QUIPU_NODES                http://gpu-a,slots=4,label.room=attic   flag
+--embedded             QUIPU_EMBEDDED             on                                      default
+--trust                QUIPU_TRUST                none                                    default
+--allow-host           QUIPU_ALLOW_HOSTS          none                                    default
+--origin               QUIPU_ORIGINS              none                                    default
+--cloud                QUIPU_CLOUD                on                                      env
+--link-local           QUIPU_LINK_LOCAL           off                                     default
+--queue-max            QUIPU_QUEUE_MAX            64                                      env
+--client-queue-max     QUIPU_CLIENT_QUEUE_MAX     256                                     default
+--client-running-max   QUIPU_CLIENT_RUNNING_MAX   100000                                  default
+--starve-after         QUIPU_STARVE_AFTER         2m                                      default
+--wait-max             QUIPU_WAIT_MAX             90s                                     flag
+--attempts-max         QUIPU_ATTEMPTS_MAX         3                                       default
+--load-max             QUIPU_LOAD_MAX             30m                                     default
+--probe-every          QUIPU_PROBE_EVERY          5s                                      default
+--lost-after           QUIPU_LOST_AFTER           3                                       default
+--suspect-after        QUIPU_SUSPECT_AFTER        30s                                     default
+--body-max             QUIPU_BODY_MAX             1536                                    env
+--connections-max      QUIPU_CONNECTIONS_MAX      4096                                    default
+--grace                QUIPU_GRACE                5s                                      default
+--log                  QUIPU_LOG                  warn                                    default
+                       OLLAMA_HOST                127.0.0.1:1                             env
 
 `

@@ -53,6 +53,13 @@ variable, and a variable over the default.
                           QUIPU_LINK_LOCAL]
   --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
                           QUIPU_QUEUE_MAX]
+  --client-queue-max N    requests of one client that may wait; one more is refused with 503 and
+                          Retry-After [256; QUIPU_CLIENT_QUEUE_MAX]
+  --client-running-max N  requests of one client that may run at once; more of them wait, and let
+                          others by [100000; QUIPU_CLIENT_RUNNING_MAX]
+  --starve-after DURATION
+                          wait after which every fourth turn is for those who have waited so long,
+                          whatever their priority [2m; QUIPU_STARVE_AFTER]
   --wait-max DURATION     how long a request may wait for a slot before it is refused [10m;
                           QUIPU_WAIT_MAX]
   --attempts-max N        how often a request is sent to a node in all, while no byte of an answer
@@ -216,7 +223,8 @@ example:
 exports[`test/cli/main.test.ts > TAP > queue --help says everything queue takes > must match snapshot 1`] = `
 usage: quipu queue [options]
 
-Shows the requests that wait, in the order they will be seated, and what each one waits for.
+Shows the requests that wait: their turn in their line, how long that is expected to take (and,
+after ±, by how much such predictions were wrong, four times in five), and what each one waits for.
 
   --model NAME            only this model; several with commas [all]
   --limit N               how many at most [1000]
@@ -283,6 +291,13 @@ nodes. Every option can also be given as the variable named behind its default.
                           QUIPU_LINK_LOCAL]
   --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
                           QUIPU_QUEUE_MAX]
+  --client-queue-max N    requests of one client that may wait; one more is refused with 503 and
+                          Retry-After [256; QUIPU_CLIENT_QUEUE_MAX]
+  --client-running-max N  requests of one client that may run at once; more of them wait, and let
+                          others by [100000; QUIPU_CLIENT_RUNNING_MAX]
+  --starve-after DURATION
+                          wait after which every fourth turn is for those who have waited so long,
+                          whatever their priority [2m; QUIPU_STARVE_AFTER]
   --wait-max DURATION     how long a request may wait for a slot before it is refused [10m;
                           QUIPU_WAIT_MAX]
   --attempts-max N        how often a request is sent to a node in all, while no byte of an answer

@@ -75,9 +75,9 @@ tiny:latest    99d694e78ee7   5.0 GB   40%/60% CPU/GPU      8192   gpu-a        
 `
 
 exports[`test/cli/verbs.test.ts > TAP > queue prints a table, and with --json what the house said > must match snapshot 1`] = `
-#   ID                           MODEL          CLIENT     PRIORITY     WAITED   WHY
-1   01M7YZH119Z62FQKEDVFCP11CT   embed:latest   10.0.0.9          9      1.2 s   sim-1: loading it
-2   01M7YZH119Z62FQKEDVFCP11CV   embed:latest   10.0.0.9          5   1 m 23 s   behind 1 other for embed:latest
+#   ID                           MODEL          CLIENT     CLASS         PRIORITY     WAITED             ETA   WHY
+1   01M7YZH119Z62FQKEDVFCP11CT   embed:latest   10.0.0.9   interactive          9      1.2 s   4.2 s ±900 ms   sim-1: loading it
+2   01M7YZH119Z62FQKEDVFCP11CV   embed:latest   10.0.0.9   interactive          5   1 m 23 s   4.2 s ±900 ms   behind 1 other for embed:latest
 
 `
 

@@ -28,8 +28,10 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
      "state": "present",
      "since": 1767225614920,
      "loadFailures": 1,
+     "variant": "",
      "digest": "d",
      "sizeBytes": 1000000000,
+     "id": "big:latest@gpu-1",
      "model": "big:latest",
      "node": "gpu-1",
      "estimateMs": 3500
@@ -42,8 +44,10 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
      "state": "present",
      "since": 1767225614920,
      "loadFailures": 1,
+     "variant": "",
      "digest": "d",
      "sizeBytes": 1000000000,
+     "id": "big:latest@gpu-1",
      "model": "big:latest",
      "node": "gpu-1",
      "estimateMs": 3500
@@ -57,20 +61,43 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
     "id": "cold",
     "path": "/api/chat",
     "model": "big:latest",
+    "variant": "",
+    "labels": {},
     "client": "c",
+    "job": false,
+    "class": "interactive",
     "priority": 5,
-    "expiresAt": 1767225624920,
-    "seq": 49,
     "admittedAt": 1767225604920,
+    "expiresAt": 1767225624920,
+    "deadlineAt": null,
+    "seq": 49,
+    "tokens": {
+     "promptTokens": 1,
+     "outputTokens": 200
+    },
+    "cost": 4001,
     "state": "running",
     "node": "gpu-1",
     "assignedAt": 1767225614920,
+    "rides": false,
     "tried": [
      "gpu-1"
     ]
    }
   },
-  "waiting": {},
+  "queue": {
+   "lines": {},
+   "ofModel": {},
+   "accounts": {
+    "c": {
+     "served": 28816,
+     "waiting": 0,
+     "running": 1
+    }
+   },
+   "count": 0,
+   "floor": 24815
+  },
   "waitingCount": 0,
   "running": {
    "gpu-1": {
@@ -98,8 +125,44 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
  "estimates": {
   "loadMs": {},
   "runMs": {},
+  "prefillTps": {},
+  "decodeTps": {},
+  "speed": {},
   "sizeBytes": {
    "big:latest@gpu-1": 1000000000
+  },
+  "simulated": [],
+  "tokenBytes": {
+   "tiny:latest": 0.1111111111111111
+  },
+  "promptTokens": {
+   "tiny:latest": 9
+  },
+  "outputs": {},
+  "ownOutputs": {},
+  "waitErrors": {
+   "size": 0
+  },
+  "admitted": {
+   "cold": {
+    "model": "big:latest",
+    "client": "c",
+    "bodyBytes": 1,
+    "at": 1767225604920
+   }
+  },
+  "running": {
+   "cold": {
+    "replica": "big:latest@gpu-1",
+    "client": "c",
+    "bodyBytes": 1,
+    "together": 1,
+    "assignedAt": 1767225614920,
+    "begunAt": 1767225614920
+   }
+  },
+  "together": {
+   "big:latest@gpu-1": 1
   }
  },
  "catalog": {}

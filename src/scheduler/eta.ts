@@ -1,0 +1,63 @@
+/** How long will a request wait for its turn? A guess from the pace of the copies there are; how good, is measured. */
+import { waitErrorMs } from '../projections/estimates.ts'
+import { aheadOf } from '../projections/queue.ts'
+import type { Open } from '../projections/requests.ts'
+import type { Scheduler } from './scheduler.ts'
+import { type NodeSpot, survey } from './survey.ts'
+
+export interface Expected {
+  /** Milliseconds; undefined where no node could take it. */
+  readonly waitMs?: number
+  /** Four predictions in five were wrong by no more; milliseconds. Undefined before there were enough. */
+  readonly errorMs?: number
+}
+
+/** What the wait of a request depends on; it need not have been admitted. */
+export type Asked = Pick<
+  Open,
+  'id' | 'model' | 'variant' | 'labels' | 'client' | 'class' | 'priority' | 'tokens' | 'admittedAt'
+>
+
+export function expectWait(
+  self: Scheduler,
+  asked: Asked,
+  ahead = aheadOf(self.requests.state.queue, asked),
+): Expected {
+  const errorMs = waitErrorMs(self.estimates.state)
+  const waitMs = waitOf(self, asked, ahead)
+  return { ...(waitMs !== undefined && { waitMs }), ...(errorMs !== undefined && { errorMs }) }
+}
+
+function waitOf(self: Scheduler, asked: Asked, ahead: number): number | undefined {
+  const known = self.residency.state.byModel.has(asked.model)
+  const able = survey(self, asked).filter(({ barred }) => barred === undefined)
+  if (able.length === 0) return undefined
+  if (!known) return 0 // any node may say that it does not have it
+  const warm = able.filter(({ memory }) => memory === 'resident' || memory === 'loading')
+  const waited = self.clock.now() - asked.admittedAt
+  const cold = Math.min(
+    ...able.filter(({ memory }) => memory === 'present').map(spot => coldMs(spot, ahead, waited)),
+  )
+  const ms = Math.min(warmMs(warm, ahead), cold)
+  return Number.isFinite(ms) ? ms : undefined
+}
+
+function warmMs(warm: readonly NodeSpot[], ahead: number): number {
+  let pace = 0
+  let idle = 0
+  let left = Number.POSITIVE_INFINITY
+  for (const { memory, slots, running, runMs, loadLeftMs } of warm) {
+    pace += slots / Math.max(1, runMs)
+    if (memory === 'resident') idle += Math.max(0, slots - running)
+    left = Math.min(left, memory === 'loading' ? loadLeftMs : 0)
+  }
+  if (pace === 0) return Number.POSITIVE_INFINITY
+  // Whoever runs now is half through, by and large.
+  return left + (ahead < idle ? 0 : (ahead - idle + 0.5) / pace)
+}
+
+/** A load that displaces what others use has to ripen first. */
+function coldMs({ room, loadMs, evictMs, runMs, slots }: NodeSpot, ahead: number, waitedMs: number): number {
+  const price = room === 'free' ? 0 : room === 'full' ? 2 * loadMs : evictMs === 0 ? 0 : loadMs + evictMs
+  return Math.max(0, price - waitedMs) + loadMs + Math.floor(ahead / slots) * runMs
+}

@@ -1,0 +1,230 @@
+/** The nodes as one request sees them. What is costly to know of a node is found out when the policy asks for it. */
+import { replicaId } from '../../machines/replica.ts'
+import { loadEstimateMs, runEstimateMs } from '../projections/estimates.ts'
+import { type FleetNode, routable } from '../projections/fleet.ts'
+import { keyOf } from '../projections/queue.ts'
+import { type Open, runningOn } from '../projections/requests.ts'
+import type { Replica } from '../projections/residency.ts'
+import { CANDIDATES_MAX, type Spot } from './place.ts'
+import type { Scheduler } from './scheduler.ts'
+
+/** What of a request matters to where it can run. */
+export type Seen = Pick<Open, 'id' | 'model' | 'variant' | 'labels' | 'tokens'>
+
+/** The nodes that have the model; where none has it, all there are. */
+export function survey(
+  self: Scheduler,
+  open: Seen,
+  claims: ReadonlyMap<string, string> = new Map(),
+): readonly NodeSpot[] {
+  const replicas = self.residency.state.byModel.get(open.model)
+  const nodes = self.fleet.state
+  const sight = new Sight(self, open, claims)
+  const spots: NodeSpot[] = []
+  if (replicas === undefined || replicas.size === 0) {
+    for (const node of nodes.values()) spots.push(new NodeSpot(sight, node, undefined))
+    return spots
+  }
+  for (const [name, replica] of replicas) {
+    const node = nodes.get(name)
+    if (node !== undefined) spots.push(new NodeSpot(sight, node, replica))
+  }
+  // People want to read that a node does not have it, where there is room to say so.
+  if (nodes.size <= CANDIDATES_MAX)
+    for (const node of nodes.values())
+      if (!replicas.has(node.name)) spots.push(new NodeSpot(sight, node, undefined))
+  sight.meanLoad = spots.reduce((sum, { load }) => sum + load, 0) / Math.max(1, spots.length)
+  return spots
+}
+
+/** What is the same for all spots of one request. */
+class Sight {
+  readonly self: Scheduler
+  readonly open: Seen
+  readonly claims: ReadonlyMap<string, string>
+  readonly key: string
+  readonly now: number
+  readonly head: number | undefined
+  readonly last: string | undefined
+  meanLoad = 0
+
+  constructor(self: Scheduler, open: Seen, claims: ReadonlyMap<string, string>) {
+    this.self = self
+    this.open = open
+    this.claims = claims
+    this.key = keyOf(open)
+    this.now = self.clock.now()
+    this.head = self.headOf?.(open.id)
+    this.last = this.head === undefined ? undefined : self.affinity?.last(this.head)
+  }
+}
+
+/** A conversation is not kept on a node that has so much more to do than the others. (Mirrokni et al. 2018: 1.25.) */
+const LOAD_BOUND = 1.25
+
+export class NodeSpot implements Spot {
+  readonly node: string
+  readonly slots: number
+  readonly weight: number
+  readonly memory: Spot['memory']
+  readonly running: number
+  readonly load: number
+  readonly loadFailures: number
+  readonly barred: string | undefined
+  readonly #sight: Sight
+  readonly #node: FleetNode
+  readonly #replica: Replica | undefined
+  #room: Room | undefined
+  #loadMs: number | undefined
+  #runMs: number | undefined
+
+  constructor(sight: Sight, node: FleetNode, replica: Replica | undefined) {
+    const { requests } = sight.self
+    this.#sight = sight
+    this.#node = node
+    this.#replica = replica
+    this.node = node.name
+    this.slots = node.slots
+    this.weight = node.weight ?? 1
+    this.memory = memoryOf(replica, sight.open.variant)
+    this.running = runningOn(requests.state, node.name, sight.open.model)
+    this.load = runningOn(requests.state, node.name)
+    this.loadFailures = replica?.loadFailures ?? 0
+    this.barred = bar(sight, node, this.load)
+  }
+
+  get preferred(): boolean {
+    return this.#policy?.prefer?.includes(this.node) ?? false
+  }
+
+  get offHours(): boolean {
+    return false
+  }
+
+  get affine(): boolean {
+    return this.#sight.last === this.node && this.#light
+  }
+
+  get affinity(): number {
+    const { head, self } = this.#sight
+    return head === undefined || !this.#light ? 0 : (self.affinity?.claim(head, this.node) ?? 0)
+  }
+
+  get loadMs(): number {
+    this.#loadMs ??= loadEstimateMs(this.#sight.self.estimates.state, this.#id)
+    return this.#loadMs
+  }
+
+  get runMs(): number {
+    const { self, open } = this.#sight
+    this.#runMs ??= runEstimateMs(self.estimates.state, this.#id, open.tokens, this.running + 1)
+    return this.#runMs
+  }
+
+  get loadLeftMs(): number {
+    if (this.memory !== 'loading') return 0
+    return Math.max(0, this.#replica!.since + this.loadMs - this.#sight.now)
+  }
+
+  get room(): Spot['room'] {
+    this.#room ??= roomOn(this.#sight, this.#node)
+    return this.#room.room
+  }
+
+  get evictMs(): number {
+    this.#room ??= roomOn(this.#sight, this.#node)
+    return this.#room.evictMs
+  }
+
+  /** The model that would have to go. */
+  get victim(): string | undefined {
+    this.#room ??= roomOn(this.#sight, this.#node)
+    return this.#room.victim
+  }
+
+  get #id(): string {
+    return this.#replica?.id ?? replicaId(this.#sight.open.model, this.node)
+  }
+
+  get #policy() {
+    return this.#sight.self.policies?.state.get(this.#sight.open.model)
+  }
+
+  get #light(): boolean {
+    return this.load <= LOAD_BOUND * this.#sight.meanLoad + 1
+  }
+}
+
+/** Loaded otherwise than this request needs it, it is as good as not loaded. */
+function memoryOf(replica: Replica | undefined, variant: string): Spot['memory'] {
+  if (replica === undefined) return 'absent'
+  return replica.state === 'present' || replica.variant === variant ? replica.state : 'present'
+}
+
+function bar({ self, open, claims, key }: Sight, node: FleetNode, load: number): string | undefined {
+  if (node.reach !== 'up') return node.reach === 'joining' ? 'has not answered yet' : 'down'
+  if (!routable(node)) return 'draining'
+  const breaker = self.breakers.state.nodes.get(node.name)?.state
+  if (breaker === 'open') return 'breaker open'
+  if (breaker === 'halfOpen' && load > 0) return 'on trial'
+  const policy = self.policies?.state.get(open.model)
+  if (policy?.avoid?.includes(node.name)) return `kept off by the policy of ${open.model}`
+  if (policy?.nodes !== undefined && !policy.nodes.includes(node.name))
+    return `not among the nodes of the policy of ${open.model}`
+  const lacks = lacking(node, open.labels) ?? lacking(node, policy?.labels ?? {})
+  if (lacks !== undefined) return `is not ${lacks}`
+  const claimedFor = claims.get(node.name)
+  return claimedFor === undefined || claimedFor === key ? undefined : `claimed for ${claimedFor}`
+}
+
+function lacking({ labels }: FleetNode, asked: Readonly<Record<string, string>>): string | undefined {
+  for (const name in asked) if (labels[name] !== asked[name]) return `${name}=${asked[name]}`
+  return undefined
+}
+
+interface Room {
+  readonly room: Spot['room']
+  readonly evictMs: number
+  readonly victim?: string
+}
+
+/**
+ * Loads are one at a time per node: Ollama's own are, and a second would only wait in front of its door. Of the idle
+ * models the one goes that would be missed least, and of these the one that came first.
+ */
+function roomOn({ self, open }: Sight, { name, residentMax }: FleetNode): Room {
+  const { residency, requests, estimates } = self
+  const inMemory: Replica[] = []
+  for (const replica of residency.state.byNode.get(name)?.values() ?? []) {
+    if (replica.state === 'loading') return { room: 'full', evictMs: 0 }
+    if (replica.state !== 'resident') continue
+    // Loaded otherwise, it has to go itself.
+    if (replica.model === open.model) return leavingMs(self, replica)
+    inMemory.push(replica)
+  }
+  if (inMemory.length < residentMax) return { room: 'free', evictMs: 0 }
+  let best: Room = { room: 'full', evictMs: 0 }
+  let since = Number.POSITIVE_INFINITY
+  for (const replica of inMemory) {
+    if (runningOn(requests.state, name, replica.model) > 0) continue
+    const evictMs = requests.state.queue.ofModel.has(replica.model)
+      ? loadEstimateMs(estimates.state, replica.id)
+      : 0
+    if (
+      best.room === 'evict' &&
+      (evictMs > best.evictMs || (evictMs === best.evictMs && replica.since > since))
+    )
+      continue
+    best = { room: 'evict', evictMs, victim: replica.model }
+    since = replica.since
+  }
+  return best
+}
+
+/** The same model, loaded otherwise: nobody else has to go for it. */
+function leavingMs({ requests, estimates }: Scheduler, { id, model, node, variant }: Replica): Room {
+  if (runningOn(requests.state, node, model) > 0) return { room: 'full', evictMs: 0 }
+  const { lines, ofModel } = requests.state.queue
+  const missed = [...(ofModel.get(model) ?? [])].some(key => lines.get(key)?.variant === variant)
+  return { room: 'evict', evictMs: missed ? loadEstimateMs(estimates.state, id) : 0 }
+}
