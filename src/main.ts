@@ -9,11 +9,13 @@ import { drain } from './fleet/drain.ts'
 import { Health } from './fleet/health.ts'
 import { Ollamas } from './fleet/ollama.ts'
 import { discover, type Found, register } from './fleet/register.ts'
+import { Admission } from './gateway/admission.ts'
 import { control } from './gateway/control.ts'
 import { events } from './gateway/events.ts'
 import { Inference } from './gateway/inference.ts'
 import { metrics } from './gateway/metrics.ts'
 import { OllamaApi } from './gateway/ollama.ts'
+import { Runs } from './gateway/run.ts'
 import { openServer } from './gateway/server.ts'
 import { Damage } from './journal/damage.ts'
 import type { Journal } from './journal/journal.ts'
@@ -82,12 +84,13 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       affinity: new Affinity(clock),
       headOf: (request: string) => seats.wish(request)?.head,
     }
+    const runs = new Runs({ ...common, upstream: ollama })
     const health = new Health({
       ...common,
       ollama,
       forget: url => void ollamas.forget(url),
       settings: config,
-      silences: () => inference.silences(),
+      silences: () => runs.silences(),
     })
     closing.push(() => health.close())
     const look = (name: string) => health.look(name)
@@ -98,13 +101,8 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       upstream: ollama,
       hasBlob: (url, digest, signal) => ollama(url).hasBlob(digest, signal),
     })
-    const inference = new Inference({
-      ...common,
-      look,
-      seats,
-      upstream: ollama,
-      api,
-    })
+    const admission = new Admission({ ...common, nodes: api.nodes })
+    const inference = new Inference({ ...common, look, seats, admission, runs, api })
     const gauges = metrics({ ...common, vitals: health.vitals })
     const server = await openServer({
       clock,

@@ -7,6 +7,7 @@ import type { Upstream } from '../call.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import type { FleetNode } from '../projections/fleet.ts'
+import { Client } from './client.ts'
 import { troubleOf } from './figures.ts'
 import { dialectOf, lastWords, plainly, refuse } from './refusals.ts'
 import { type Ending, headersForNode, relay } from './relay.ts'
@@ -77,8 +78,7 @@ async function once(
   let patience: Timer | undefined
   try {
     return await relay({
-      clock,
-      res,
+      sink: new Client(res, clock),
       upstream: upstream(node.url),
       out: {
         method: req.method!,

@@ -1,11 +1,10 @@
 /**
- * Bytes from a node to a client, chunk by chunk, with back-pressure both ways. Whoever leaves, the other side hears
- * of it at once. Knows nothing of queues and facts: it tells how it ended.
+ * Bytes from a node to whoever takes them, chunk by chunk, with back-pressure both ways. Whoever leaves, the other side
+ * hears of it at once. Knows nothing of queues and facts: it tells how it ended.
  */
-import type { ServerResponse } from 'node:http'
 import type { Call, Outgoing, Upstream } from '../call.ts'
-import type { Clock, Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
+import type { Sink } from './sink.ts'
 
 export interface Tally {
   readonly status: number
@@ -28,10 +27,9 @@ export type Ending =
   | ({ readonly as: 'broken'; readonly failure: Failure } & Tally)
 
 export interface Relay {
-  readonly clock: Clock
   readonly upstream: Upstream
   readonly out: Outgoing
-  readonly res: ServerResponse
+  readonly sink: Sink
   /** Added to the node's own headers. */
   readonly headers: Readonly<Record<string, string>>
   /** Looks at the status before anything is written; true calls the node off. */
@@ -46,10 +44,6 @@ export interface Relay {
   readonly cut?: (cut: (failure: Failure) => void) => void
 }
 
-/** A client that reads nothing for this long holds a slot for nothing. */
-const READER_STALL_MS = 60_000
-/** After the last words of a broken stream, the client has this long to hang up. */
-const HANG_UP_MS = 2_000
 /** The figures stand at the very end of an answer; /api/generate puts the context before them, token by token. */
 const TAIL_BYTES = 64 * 1024
 
@@ -67,7 +61,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ])
 
 export function relay(self: Relay): Promise<Ending> {
-  const { upstream, out, res, clock } = self
+  const { upstream, out, sink } = self
   return new Promise(resolve => {
     let head: { readonly status: number; readonly headers: readonly string[] } | undefined
     /** The client has seen the head. */
@@ -78,7 +72,6 @@ export function relay(self: Relay): Promise<Ending> {
     let chunks = 0
     const last: Buffer[] = []
     let held = 0
-    let stall: Timer | undefined
     let over = false
     let call: Call | undefined
 
@@ -92,22 +85,12 @@ export function relay(self: Relay): Promise<Ending> {
     const finish = (ending: Ending): void => {
       if (over) return
       over = true
-      stall?.cancel()
-      res.off('close', left)
-      res.off('drain', drained)
+      deaf()
       resolve(ending)
     }
     const left = (): void => {
       call?.abort()
       finish({ as: 'left', ...tally() })
-    }
-    const drained = (): void => {
-      stall?.cancel()
-      call?.resume()
-    }
-    const hangUpAfter = (ms: number): void => {
-      const timer = clock.after(ms, () => res.destroy())
-      res.once('close', () => timer.cancel())
     }
     const fail = (failure: Failure): void => {
       if (over) return
@@ -115,13 +98,12 @@ export function relay(self: Relay): Promise<Ending> {
       if (!open) return finish({ as: 'unreached', failure })
       const ending = { as: 'broken', failure, ...tally() } as const
       finish(ending)
-      breakOff(res, ending.tail, encoded ? '' : (self.lastWords?.(contentType, failure) ?? ''))
-      hangUpAfter(HANG_UP_MS)
+      sink.breakOff(encoded ? '' : (self.lastWords?.(contentType, failure) ?? ''), ending.tail)
     }
     /** The head goes out with the first byte: until then another node may answer instead. */
     const begin = (): boolean => {
       try {
-        res.writeHead(head!.status, [...head!.headers, ...Object.entries(self.headers).flat()])
+        sink.head(head!.status, [...head!.headers, ...Object.entries(self.headers).flat()])
       } catch (cause) {
         const message = 'its headers cannot be passed on'
         fail(new Failure('ollama.answer', message, { retryable: true, cause }))
@@ -132,9 +114,8 @@ export function relay(self: Relay): Promise<Ending> {
       return true
     }
 
-    if (res.destroyed) return finish({ as: 'left', ...tally() })
-    res.on('close', left)
-    res.on('drain', drained)
+    if (sink.closed) return resolve({ as: 'left', ...tally() })
+    const deaf = sink.hear({ left, drained: () => call?.resume() })
     self.cut?.(fail)
 
     call = upstream.send(out, {
@@ -147,8 +128,7 @@ export function relay(self: Relay): Promise<Ending> {
         }
         const headers = endToEnd(raw)
         // Ollama says so of two kinds of streams, and only where it is so.
-        if (res.shouldKeepAlive && header(raw, 'connection') === 'keep-alive')
-          headers.push('Connection', 'keep-alive')
+        if (header(raw, 'connection') === 'keep-alive') headers.push('Connection', 'keep-alive')
         contentType = header(headers, 'content-type')
         encoded = header(headers, 'content-encoding') !== ''
         head = { status, headers }
@@ -162,35 +142,17 @@ export function relay(self: Relay): Promise<Ending> {
         last.push(chunk)
         held += chunk.length
         while (held - last[0]!.length >= TAIL_BYTES) held -= last.shift()!.length
-        if (res.write(chunk)) return
-        call?.pause()
-        stall?.cancel()
-        stall = clock.after(READER_STALL_MS, () => res.destroy())
+        if (!sink.write(chunk)) call?.pause()
       },
       end() {
         if (over || (!open && !begin())) return
         const ending = { as: 'ended', ...tally() } as const
         finish(ending)
-        res.end()
-        if (res.writableLength > 0) hangUpAfter(READER_STALL_MS)
+        sink.end()
       },
       fail,
     })
   })
-}
-
-/** A stream that broke is never ended as if it were whole: an error in its own framing, then the line goes dead. */
-function breakOff(res: ServerResponse, tail: Buffer, words: string): void {
-  const { socket } = res
-  if (words === '' || socket === null || res.destroyed) {
-    res.destroy()
-    return
-  }
-  const end = tail.toString('latin1', Math.max(0, tail.length - 2))
-  // What was begun is closed first: a line by its end, an event by an empty line.
-  const gap = words.startsWith('{') ? (end.endsWith('\n') ? '' : '\n') : end === '\n\n' ? '' : '\n\n'
-  // Without the last chunk's terminator; FIN rather than RST, so that what was written is still read.
-  res.write(gap + words, () => socket.end())
 }
 
 /** Names in the case they came in, and without what concerns the one connection or is for the house to say. */

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import type { Receiver } from '../../src/call.ts'
 import { type VirtualClock, virtualClock } from '../../src/clock.ts'
 import { Failure } from '../../src/failure.ts'
+import { Client as Socket } from '../../src/gateway/client.ts'
 import { type Ending, headersForNode, type Relay, relay, type Tally } from '../../src/gateway/relay.ts'
 import { type Client, dial } from './raw.ts'
 
@@ -30,8 +31,7 @@ async function stage(t: Test, more: Partial<Relay> = {}): Promise<Stage> {
     res.removeHeader('Connection')
     let node!: Receiver
     const ending = relay({
-      clock,
-      res,
+      sink: new Socket(res, clock),
       out: { method: 'POST', path: '/', headers: {}, body: null },
       headers: { 'X-Quipu-Node': 'n1' },
       lastWords: (_type, { message }) => `{"error":"${message}"}\n`,

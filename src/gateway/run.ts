@@ -1,0 +1,121 @@
+/**
+ * One attempt: a request on the node it was assigned to. Its bytes are relayed, what its node does is noted, and the
+ * journal is told what concerns the attempt; what becomes of the request then is for whoever began it.
+ */
+import type { Outgoing, Upstream } from '../call.ts'
+import type { Clock } from '../clock.ts'
+import type { Engine } from '../engine/engine.ts'
+import { Failure } from '../failure.ts'
+import { dialectOf, lastWords, plainly } from './refusals.ts'
+import { type Ending, relay } from './relay.ts'
+import type { Sink } from './sink.ts'
+
+export interface RunsNeeds {
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly upstream: (url: string) => Upstream
+}
+
+/** Why a call is cut from our side. */
+export type Cut = 'lost' | 'wedged' | 'stopped'
+
+export interface Run {
+  readonly id: string
+  readonly model: string
+  /** As the table of routes has it. */
+  readonly route: string
+  readonly node: string
+  readonly url: string
+  readonly out: Outgoing
+  readonly sink: Sink
+  /** Added to the node's own headers. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Is asked of a status that another node might not answer with; true calls the node off. */
+  readonly decline: (status: number) => boolean
+  /** Is handed a way to cut the call from our side. */
+  readonly onCut: (cut: (why: Cut) => void) => void
+}
+
+interface Running {
+  readonly node: string
+  readonly model: string
+  /** On the monotonic clock. */
+  heardAt: number
+}
+
+export class Runs {
+  readonly #needs: RunsNeeds
+  readonly #running = new Map<string, Running>()
+
+  constructor(needs: RunsNeeds) {
+    this.#needs = needs
+  }
+
+  /** Running requests by how long nothing has come from their node. */
+  *silences(): Iterable<{ readonly node: string; readonly model: string; readonly silentMs: number }> {
+    const now = this.#needs.clock.monotonic()
+    for (const { node, model, heardAt } of this.#running.values())
+      yield { node, model, silentMs: now - heardAt }
+  }
+
+  async run(run: Run): Promise<Ending> {
+    const { id, model, route, node, url, out, sink, headers } = run
+    const { clock, engine, upstream } = this.#needs
+    const running: Running = { node, model, heardAt: clock.monotonic() }
+    this.#running.set(id, running)
+    try {
+      return await relay({
+        sink,
+        upstream: upstream(url),
+        out,
+        headers,
+        decline: status => RETRIED.has(status) && run.decline(status),
+        begun: status => void engine.attempt('request', id, { type: 'request.begin', data: { status } }),
+        heard: () => {
+          running.heardAt = clock.monotonic()
+        },
+        lastWords: (type, failure) =>
+          lastWords(
+            dialectOf(route),
+            route,
+            type,
+            `node ${node} went away in the middle of its answer: ${plainly(failure)}`,
+          ),
+        cut: cut => run.onCut(why => cut(CUTS[why]())),
+      })
+    } finally {
+      this.#running.delete(id)
+    }
+  }
+
+  /** Tells the law that the attempt came to nothing. Does it say retried, or is that the end of the request? */
+  fails(id: string, failure: Failure, status?: number): 'retried' | 'failed' {
+    const answer = status === undefined ? {} : { status }
+    const data = { reason: reasonOf(failure), retryable: failure.retryable, bytes: 0, chunks: 0, ...answer }
+    const [fact] = this.#needs.engine.attempt('request', id, { type: 'request.fail', data })
+    return fact?.type === 'request.retried' ? 'retried' : 'failed'
+  }
+
+  /** The same for an answer that another node might not give. */
+  refuses(id: string, status: number): 'retried' | 'failed' {
+    return this.fails(id, status === 503 ? BUSY_NODE : ERROR_NODE, status)
+  }
+}
+
+/** Busy, broken or behind something broken; 501 says "never", so it is an answer. */
+const RETRIED: ReadonlySet<number> = new Set([500, 502, 503, 504])
+
+const BUSY_NODE = new Failure('ollama.busy', 'the node is busy', { retryable: true })
+const ERROR_NODE = new Failure('ollama.error', 'the node answered with an error', { retryable: true })
+
+/** Another node may still do it, but not another house. */
+const CUTS: Readonly<Record<Cut, () => Failure>> = {
+  lost: () => new Failure('ollama.lost', 'the node is lost', { retryable: true }),
+  wedged: () => new Failure('ollama.wedged', 'the node is wedged', { retryable: true }),
+  stopped: () => new Failure('house.stopped', 'the house stops'),
+}
+
+/** As facts have it. */
+export function reasonOf({ code }: Failure): string {
+  return code.slice(code.indexOf('.') + 1)
+}
