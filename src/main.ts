@@ -23,7 +23,7 @@ import { openLevelJournal } from './journal/level.ts'
 import type { RequestsProjection } from './projections/requests.ts'
 import { views } from './projections/views.ts'
 import { Affinity } from './scheduler/affinity.ts'
-import { expectWait } from './scheduler/eta.ts'
+import { expectWait, foresee } from './scheduler/eta.ts'
 import { loader } from './scheduler/loader.ts'
 import { choose, scheduler } from './scheduler/scheduler.ts'
 import { Seats } from './scheduler/seats.ts'
@@ -79,9 +79,10 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const common = { engine, clock, config, journal, version, ...answers }
 
     const seats = new Seats(common)
+    const affinity = new Affinity(clock)
     const seating = {
       ...common,
-      affinity: new Affinity(clock),
+      affinity,
       headOf: (request: string) => seats.wish(request)?.head,
     }
     const runs = new Runs({ ...common, upstream: ollama })
@@ -101,9 +102,13 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       upstream: ollama,
       hasBlob: (url, digest, signal) => ollama(url).hasBlob(digest, signal),
     })
-    const admission = new Admission({ ...common, nodes: api.nodes })
+    const admission = new Admission({
+      ...common,
+      nodes: api.nodes,
+      foresee: order => foresee(seating, order),
+    })
     const inference = new Inference({ ...common, look, seats, admission, runs, api })
-    const gauges = metrics({ ...common, vitals: health.vitals })
+    const gauges = metrics({ ...common, affinity, vitals: health.vitals })
     const server = await openServer({
       clock,
       config,

@@ -5,11 +5,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { canonicalName, sourceOf } from '../../machines/name.ts'
 import type { RequestCommand } from '../../machines/request.ts'
+import { variantOf } from '../../machines/variant.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
-import { type EstimatesProjection, runEstimateMs } from '../projections/estimates.ts'
-import type { Fleet } from '../projections/fleet.ts'
+import { type EstimatesProjection, expectTokens } from '../projections/estimates.ts'
 import type { RequestsProjection } from '../projections/requests.ts'
 import type { Nodes } from './nodes.ts'
 import { CLOUD_OFF } from './ollama.ts'
@@ -21,10 +21,17 @@ export interface AdmissionNeeds {
   readonly engine: Engine
   readonly clock: Clock
   readonly config: Config
-  readonly fleet: Fleet
   readonly requests: RequestsProjection
   readonly estimates: EstimatesProjection
   readonly nodes: Nodes
+  /** How long it would wait for its turn, and then run; see scheduler/eta.ts. */
+  readonly foresee: (order: Order) => Foreseen
+}
+
+/** Milliseconds; undefined where no node could take it. */
+export interface Foreseen {
+  readonly waitMs?: number | undefined
+  readonly runMs?: number | undefined
 }
 
 export interface Asked {
@@ -64,7 +71,7 @@ export class Admission {
 
   /** Throws a Refusal `request.invalid` for a wish that cannot be read. */
   async judge({ route, body, headers, by, wished, wishName }: Asked): Promise<Verdict> {
-    const { clock, config, nodes } = this.#needs
+    const { clock, config, estimates, foresee, nodes } = this.#needs
     const wishes = readWishes(wished, clock.now(), wishName)
     const peeked = await peek(route, body, headers)
     const refused = this.#refusal(peeked)
@@ -74,21 +81,53 @@ export class Admission {
     await nodes.seek(model)
     if (!config.cloud && nodes.isElsewhere(model)) return CLOUDY
     if (peeked.unload) return { as: 'unload', model }
+    const { client = by } = wishes
+    const variant = variantOf(peeked.options)
+    const question = { model, client, bodyBytes: body.length, outputMax: peeked.outputMax }
+    const order: Order = {
+      path: route,
+      model,
+      bodyBytes: body.length,
+      ...wishes,
+      client,
+      ...(variant !== '' && { variant }),
+      estimate: expectTokens(estimates.state, question),
+    }
+    const { waitMs, runMs = 0 } = foresee(order)
+    const { deadlineAt = Number.POSITIVE_INFINITY } = order
+    if (waitMs !== undefined && clock.now() + waitMs + runMs > deadlineAt)
+      return this.#hopeless(order, waitMs + runMs)
     return {
       as: 'admissible',
-      order: { path: route, model, client: by, bodyBytes: body.length, ...wishes },
+      order: {
+        ...order,
+        estimate: { ...order.estimate!, ...(waitMs !== undefined && { waitMs: Math.round(waitMs) }) },
+      },
       peeked,
     }
   }
 
   /** Is there room in the queue for one more whose client waits? */
-  full(model: string): Refused | undefined {
+  full(order: Order): Refused | undefined {
     const { config, requests } = this.#needs
-    return requests.state.waitingCount >= config.queueMax ? this.busy(model) : undefined
+    const { queue, waitingCount } = requests.state
+    const own = queue.accounts.get(order.client)?.waiting ?? 0
+    return waitingCount >= config.queueMax || own >= config.clientQueueMax ? this.busy(order) : undefined
   }
 
-  busy(model: string): Refused {
-    return { status: 503, message: BUSY, headers: { 'Retry-After': this.#retryAfter(model) } }
+  /** In Ollama's words, with when it is worth asking again: when one that came now would have its turn. */
+  busy(order: Order): Refused {
+    const waitMs = this.#needs.foresee(order).waitMs ?? RETRY_MAX_S * 1_000
+    const seconds = Math.min(RETRY_MAX_S, Math.max(1, Math.ceil(waitMs / 1_000)))
+    return { status: 503, message: BUSY, headers: { 'Retry-After': String(seconds) } }
+  }
+
+  #hopeless({ deadlineAt = 0 }: Order, endsMs: number): Verdict {
+    const left = Math.max(0, deadlineAt - this.#needs.clock.now())
+    const message =
+      `the deadline cannot be met: it is ${seconds(left)} away, and an answer is expected in ${seconds(endsMs)}; ` +
+      'allow more time, or ask again when less waits (/quipu/queue)'
+    return { as: 'refused', refused: { status: 503, message } }
   }
 
   #refusal({ model = '', cloud, unreadable }: Peeked): Verdict | undefined {
@@ -101,20 +140,13 @@ export class Admission {
     if (cloud && !config.cloud) return CLOUDY
     return engine.writable ? undefined : { as: 'refused', refused: UNWRITABLE }
   }
+}
 
-  /** Seconds: what waits now, at the pace of the slots there are; between 1 and 60. */
-  #retryAfter(model: string): string {
-    const { fleet, requests, estimates } = this.#needs
-    let slots = 0
-    let slowest = 0
-    for (const node of fleet.state.values()) {
-      if (node.reach !== 'up') continue
-      slots += node.slots
-      slowest = Math.max(slowest, runEstimateMs(estimates.state, `${model}@${node.name}`))
-    }
-    const seconds = (requests.state.waitingCount * slowest) / Math.max(1, slots) / 1_000
-    return String(Math.min(60, Math.max(1, Math.ceil(seconds))))
-  }
+/** A client that is told to come back later than this comes back sooner. */
+const RETRY_MAX_S = 60
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`
 }
 
 const CLOUDY: Verdict = {

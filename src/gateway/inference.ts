@@ -20,10 +20,7 @@ import { wishesIn } from './wishes.ts'
 
 /** Where a live socket waits; see scheduler/seats.ts. */
 export interface SeatsLike {
-  take(
-    id: string,
-    wish: { readonly options?: Readonly<Record<string, unknown>>; readonly keepAlive?: unknown },
-  ): void
+  take(id: string, wish: { readonly keepAlive?: unknown; readonly head?: number }): void
   granted(
     id: string,
   ): Promise<
@@ -79,7 +76,7 @@ export class Inference {
         return api.unload(visit, outgoing(visit), verdict.model)
       case 'admissible': {
         const { order, peeked } = verdict
-        const full = admission.full(order.model)
+        const full = admission.full(order)
         return full === undefined ? this.#live(visit, order, peeked) : refuse(res, dialect, full)
       }
     }
@@ -88,11 +85,14 @@ export class Inference {
   async #live(
     visit: Visit,
     order: Order,
-    { options, keepAlive }: Parameters<SeatsLike['take']>[1],
+    { head, keepAlive }: Parameters<SeatsLike['take']>[1],
   ): Promise<void> {
     const { api, clock, config, engine, look, seats } = this.#needs
     const id = clock.id()
-    seats.take(id, { ...(options && { options }), ...(keepAlive !== undefined && { keepAlive }) })
+    seats.take(id, {
+      ...(head !== undefined && { head }),
+      ...(keepAlive !== undefined && { keepAlive }),
+    })
     try {
       const { deadlineAt = Number.POSITIVE_INFINITY } = order
       const expiresAt = Math.min(clock.now() + config.waitMaxMs, deadlineAt)
@@ -177,7 +177,7 @@ export class Inference {
     }
     const { admission } = this.#needs
     const refused = {
-      expired: () => admission.busy(order.model),
+      expired: () => admission.busy(order),
       readonly: () => UNWRITABLE,
       stopped: () => STOPPING,
     }

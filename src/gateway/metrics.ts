@@ -29,6 +29,8 @@ export interface MetricsNeeds {
   readonly breakers: BreakersProjection
   readonly catalog: Catalog
   readonly vitals: ReadonlyMap<string, NodeVitals>
+  /** How often the head of a conversation came back, and where to; see scheduler/affinity.ts. */
+  readonly affinity: { readonly seen: number; readonly hits: number }
   /** Of the package. */
   readonly version: string
 }
@@ -231,7 +233,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
 
 /** What is read when it is asked for. */
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
-  const { breakers, fleet, journal, requests, residency, vitals, version } = needs
+  const { affinity, breakers, fleet, journal, requests, residency, vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -260,6 +262,12 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   single('quipu_queue_depth', 'Requests in the queue', () => requests.state.waitingCount)
   single('quipu_queue_oldest_wait_seconds', 'How long the oldest in the queue has waited', () =>
     seconds(oldestWaitMs(needs)),
+  )
+  single('quipu_affinity_heads', 'Conversations that came back since this process began', () => affinity.seen)
+  single(
+    'quipu_affinity_hits',
+    'Of these, the ones that went where they had gone before',
+    () => affinity.hits,
   )
   gauge('quipu_requests_in_flight', 'Requests on a node', ['node'], () =>
     nodes().map(({ name }) => {

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { zstdDecompress } from 'node:zlib'
 import { sourceOf } from '../../machines/name.ts'
 import { formModel } from './form.ts'
+import { headOf } from './head.ts'
 import { strides, Walk } from './walk.ts'
 
 export interface Peeked {
@@ -21,6 +22,10 @@ export interface Peeked {
   /** Only the options that decide how a model is loaded. */
   readonly options?: Readonly<Record<string, unknown>>
   readonly keepAlive?: unknown
+  /** How long an answer its client allows, in tokens. */
+  readonly outputMax?: number
+  /** A hash of the head of the conversation; see head.ts. */
+  readonly head?: number
   /** Digests of the uploads that a create is made from. */
   readonly digests: readonly string[]
   readonly from?: string
@@ -37,11 +42,12 @@ const UNPACKED_BYTES_MAX = 20 * 1024 * 1024
 /** A value worth parsing is small; prompts, messages and images are crossed. */
 const VALUE_BYTES_MAX = 256 * 1024
 /** The longest of the names below, every letter written as an escape. */
-const KEY_BYTES_MAX = 11 * 6
+const KEY_BYTES_MAX = 21 * 6
 
 const KEYS: ReadonlySet<string> = new Set([
   ...['model', 'name', 'options', 'keep_alive', 'stream', 'prompt', 'messages'],
   ...['files', 'adapters', 'draft_files', 'from', 'source', 'destination', 'insecure'],
+  ...['system', 'input', 'instructions', 'max_tokens', 'max_completion_tokens', 'max_output_tokens'],
 ])
 
 const LOAD_OPTIONS: ReadonlySet<string> = new Set([
@@ -91,6 +97,8 @@ export async function peekJson(body: Buffer, question?: string): Promise<Peeked>
     return typeof held === 'boolean' ? held : undefined
   }
   const keepAlive = found.values.get('keep_alive')
+  const prompt = found.values.get('prompt') ?? found.values.get('input')
+  const system = found.values.get('system') ?? found.values.get('instructions')
   return {
     cloud: found.cloud,
     unload: question !== undefined && isZero(keepAlive) && isEmpty(found.values.get(question)),
@@ -100,6 +108,8 @@ export async function peekJson(body: Buffer, question?: string): Promise<Peeked>
       name: text('name'),
       options: loadOptions(found.values.get('options')),
       keepAlive,
+      outputMax: outputMax(found.values),
+      head: headOf(found.values.get('messages'), prompt, system),
       from: text('from'),
       source: text('source'),
       destination: text('destination'),
@@ -201,6 +211,18 @@ function loadOptions(value: unknown): Readonly<Record<string, unknown>> | undefi
   if (typeof value !== 'object' || value === null) return undefined
   const kept = Object.entries(value).filter(([name]) => LOAD_OPTIONS.has(name))
   return kept.length === 0 ? undefined : Object.fromEntries(kept)
+}
+
+/** Native answers are limited by an option, the others by a field. */
+function outputMax(values: ReadonlyMap<string, unknown>): number | undefined {
+  const options = values.get('options') as { readonly num_predict?: unknown } | undefined
+  const asked = [
+    values.get('max_completion_tokens'),
+    values.get('max_tokens'),
+    values.get('max_output_tokens'),
+    options?.num_predict,
+  ]
+  return asked.find((limit): limit is number => Number.isSafeInteger(limit) && (limit as number) > 0)
 }
 
 function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

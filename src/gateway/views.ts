@@ -7,7 +7,7 @@ import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
 import type { Catalog } from '../projections/catalog.ts'
-import type { EstimatesProjection } from '../projections/estimates.ts'
+import { type EstimatesProjection, seenOf } from '../projections/estimates.ts'
 import { type Fleet, type FleetNode, routable } from '../projections/fleet.ts'
 import type { History } from '../projections/history.ts'
 import { keyOf, lineup } from '../projections/queue.ts'
@@ -160,8 +160,7 @@ function replicaView(
   { model, node, state, since, digest, sizeBytes, residence, loadFailures }: Replica,
 ) {
   const id = replicaId(model, node)
-  const loadMs = estimates.state.loadMs.get(id)
-  const runMs = estimates.state.runMs.get(id)
+  const { loadMs, runMs } = seenOf(estimates.state, id)
   return {
     state,
     since,

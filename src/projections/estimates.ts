@@ -12,8 +12,24 @@ export interface Tokens {
   readonly outputTokens: number
 }
 
-/** Moving averages, by `model@node`, and by model for all nodes of a sort (see kin()). */
-type Averages = Map<string, number>
+/** Moving averages of what was seen of one model: on one node, or on all nodes of one sort. */
+export interface Seen {
+  loadMs?: number
+  runMs?: number
+  /** Tokens a second. */
+  prefillTps?: number
+  decodeTps?: number
+  /** Of one answer among 1, 2, 3 to 4, 5 to 8, … at once. */
+  readonly decodeAmongTps: number[]
+}
+
+/** A model on a node: what was seen there, and what was seen of the model on all nodes of that sort. */
+interface Known extends Seen {
+  readonly model: string
+  readonly node: string
+  sizeBytes: number
+  kin: Seen
+}
 
 interface Running {
   readonly replica: string
@@ -35,18 +51,16 @@ interface Admitted {
 }
 
 interface Estimates {
-  readonly loadMs: Averages
-  readonly runMs: Averages
-  /** Tokens a second. Decoding also by how many ran together: `model@node#2`. */
-  readonly prefillTps: Averages
-  readonly decodeTps: Averages
+  /** By `model@node`. */
+  readonly replicas: Map<string, Known>
+  /** By model, or by model and `simulated`. */
+  readonly kin: Map<string, Seen>
   /** By node: how much faster than others it decodes what they have in common. */
-  readonly speed: Averages
-  readonly sizeBytes: Map<string, number>
+  readonly speed: Map<string, number>
   readonly simulated: Set<string>
   /** By model: bytes of a body per token of its prompt, and tokens of a prompt. */
-  readonly tokenBytes: Averages
-  readonly promptTokens: Averages
+  readonly tokenBytes: Map<string, number>
+  readonly promptTokens: Map<string, number>
   /** Lengths of answers in tokens, by model; and by model and client. */
   readonly outputs: Map<string, Spread>
   readonly ownOutputs: Map<string, Spread>
@@ -69,12 +83,9 @@ const OUTPUT_TOKENS_MIN = 8
 export const estimates = () =>
   projection(
     {
-      loadMs: new Map(),
-      runMs: new Map(),
-      prefillTps: new Map(),
-      decodeTps: new Map(),
+      replicas: new Map(),
+      kin: new Map(),
       speed: new Map(),
-      sizeBytes: new Map(),
       simulated: new Set(),
       tokenBytes: new Map(),
       promptTokens: new Map(),
@@ -89,10 +100,13 @@ export const estimates = () =>
       'node.registered': (self, { id, data: { origin, labels } }) => {
         if (origin === 'embedded' || labels.simulated === 'true') self.simulated.add(id)
         else self.simulated.delete(id)
+        for (const known of self.replicas.values()) if (known.node === id) known.kin = kinOf(self, known)
       },
-      'replica.found': (self, { id, data }) => void self.sizeBytes.set(id, data.sizeBytes),
+      'replica.found': (self, { id, data: { sizeBytes } }) => {
+        known(self, id).sizeBytes = sizeBytes
+      },
       'replica.loaded': (self, { id, data: { ms } }) => {
-        if (ms !== undefined) learnAll(self, self.loadMs, id, ms)
+        if (ms !== undefined) learnBoth(known(self, id), 'loadMs', ms)
       },
       'request.admitted': (self, { id, at, data: { model, client, bodyBytes, estimate } }) => {
         self.admitted.set(id, { model, client, bodyBytes, at, waitMs: estimate?.waitMs })
@@ -119,13 +133,14 @@ export const estimates = () =>
         if (run === undefined || data.status >= 400) return
         const { promptTokens = 0, outputTokens = 0, promptMs, outputMs, runMs } = data
         const { replica, client, bodyBytes, together } = run
-        const { model, node } = replicaParts(replica)
-        learnAll(self, self.runMs, replica, runMs)
+        const there = known(self, replica)
+        const { model, node, kin } = there
+        learnBoth(there, 'runMs', runMs)
         if (promptTokens > 0) {
           learn(self.tokenBytes, model, bodyBytes / promptTokens)
           learn(self.promptTokens, model, promptTokens)
           if (promptMs !== undefined && promptMs > 0)
-            learnAll(self, self.prefillTps, replica, (1_000 * promptTokens) / promptMs)
+            learnBoth(there, 'prefillTps', (1_000 * promptTokens) / promptMs)
         }
         if (outputTokens === 0) return
         lengthsOf(self.outputs, model).add(outputTokens)
@@ -134,10 +149,10 @@ export const estimates = () =>
         const ms = outputMs ?? (run.begunAt > run.assignedAt ? at - run.begunAt : 0)
         if (outputTokens < OUTPUT_TOKENS_MIN || ms <= 0) return
         const tps = (1_000 * outputTokens) / ms
-        const usual = self.decodeTps.get(kin(self, replica))
-        if (usual !== undefined) learn(self.speed, node, tps / usual)
-        learnAll(self, self.decodeTps, replica, tps)
-        learn(self.decodeTps, `${replica}#${crowd(together)}`, tps)
+        if (kin.decodeTps !== undefined) learn(self.speed, node, tps / kin.decodeTps)
+        learnBoth(there, 'decodeTps', tps)
+        for (const seen of [there, kin])
+          seen.decodeAmongTps[crowd(together)] = moved(seen.decodeAmongTps[crowd(together)], tps)
       },
       'request.retried': (self, { id }) => leave(self, id),
       'request.failed': over,
@@ -145,18 +160,14 @@ export const estimates = () =>
       'request.abandoned': over,
       'request.cancelled': over,
       'model.gone': (self, { id }) => {
-        for (const map of averages(self))
-          for (const key of map.keys()) if (modelOf(key) === id) map.delete(key)
+        self.kin.delete(id)
+        self.kin.delete(simulated(id))
         self.outputs.delete(id)
-        for (const key of self.ownOutputs.keys()) if (modelOf(key) === id) self.ownOutputs.delete(key)
+        for (const key of self.ownOutputs.keys()) if (key.startsWith(`${id} `)) self.ownOutputs.delete(key)
       },
-      'replica.removed': (self, { id }) => {
-        for (const map of averages(self)) map.delete(id)
-        self.sizeBytes.delete(id)
-      },
+      'replica.removed': (self, { id }) => void self.replicas.delete(id),
       'node.removed': (self, { id }) => {
-        for (const map of [...averages(self), self.sizeBytes])
-          for (const key of map.keys()) if (replicaParts(key.split('#', 1)[0]!).node === id) map.delete(key)
+        for (const [key, { node }] of self.replicas) if (node === id) self.replicas.delete(key)
         self.speed.delete(id)
         self.simulated.delete(id)
       },
@@ -177,29 +188,31 @@ const SIZE_PRIOR_BYTES = 4e9
 
 /** What it took there; else what it took on other nodes of its sort; else what its size suggests. */
 export function loadEstimateMs(self: Estimates, replica: string): number {
-  const seen = self.loadMs.get(replica) ?? self.loadMs.get(kin(self, replica))
-  return Math.round(seen ?? LOAD_PRIOR_MS + (self.sizeBytes.get(replica) ?? 0) / DISK_BYTES_PER_MS)
+  const { loadMs, kin, sizeBytes } = look(self, replica)
+  return Math.round(loadMs ?? kin.loadMs ?? LOAD_PRIOR_MS + sizeBytes / DISK_BYTES_PER_MS)
 }
 
 /** How long an answer takes there once it has begun to run, together with `together - 1` others. */
 export function runEstimateMs(self: Estimates, replica: string, tokens?: Tokens, together = 1): number {
-  const { model } = replicaParts(replica)
-  const decode = decodeEstimateTps(self, replica, together)
-  const prefill = self.prefillTps.get(replica) ?? self.prefillTps.get(kin(self, replica))
-  const seen = self.runMs.get(replica) ?? self.runMs.get(kin(self, replica))
+  const there = look(self, replica)
+  const { model, kin, sizeBytes } = there
+  const seen = there.runMs ?? kin.runMs
   // What has no tokens to count (embeddings) takes what it took.
   if (seen !== undefined && !self.outputs.has(model)) return Math.round(seen)
   const { promptTokens, outputTokens } = tokens ?? typical(self, model)
-  const speeds = { prefill: prefill ?? decode * PREFILL_FACTOR, decode }
-  return Math.round((1_000 * promptTokens) / speeds.prefill + (1_000 * outputTokens) / speeds.decode)
+  const decode = decodeOf(self, there, together) ?? MEMORY_BYTES_PER_S / (sizeBytes || SIZE_PRIOR_BYTES)
+  const prefill = there.prefillTps ?? kin.prefillTps ?? decode * PREFILL_FACTOR
+  return Math.round((1_000 * promptTokens) / prefill + (1_000 * outputTokens) / decode)
+}
+
+/** What was seen of a model on a node; nothing where nothing was. */
+export function seenOf(self: Estimates, replica: string): Seen {
+  return look(self, replica)
 }
 
 /** Tokens a second, of one answer among `together`; undefined where nothing like it was ever seen. */
 export function decodeTps(self: Estimates, replica: string, together = 1): number | undefined {
-  const there = self.decodeTps.get(`${replica}#${crowd(together)}`) ?? self.decodeTps.get(replica)
-  if (there !== undefined) return there
-  const usual = self.decodeTps.get(kin(self, replica))
-  return usual === undefined ? undefined : usual * (self.speed.get(replicaParts(replica).node) ?? 1)
+  return decodeOf(self, look(self, replica), together)
 }
 
 /** What a question is expected to cost. `outputMax` is what its client allows it, in tokens. */
@@ -241,9 +254,11 @@ export function waitErrorMs({ waitErrors }: Estimates): number | undefined {
   return waitErrors.size < OWN_MIN ? undefined : waitErrors.quantile(0.8)
 }
 
-function decodeEstimateTps(self: Estimates, replica: string, together: number): number {
-  const bytes = self.sizeBytes.get(replica) || SIZE_PRIOR_BYTES
-  return decodeTps(self, replica, together) ?? MEMORY_BYTES_PER_S / bytes
+function decodeOf({ speed }: Estimates, there: Known, together: number): number | undefined {
+  const here = there.decodeAmongTps[crowd(together)] ?? there.decodeTps
+  if (here !== undefined) return here
+  const usual = there.kin.decodeAmongTps[crowd(together)] ?? there.kin.decodeTps
+  return usual === undefined ? undefined : usual * (speed.get(there.node) ?? 1)
 }
 
 function typical(self: Estimates, model: string): Tokens {
@@ -251,34 +266,64 @@ function typical(self: Estimates, model: string): Tokens {
   return { promptTokens, outputTokens: self.outputs.get(model)?.quantile(0.5) ?? OUTPUT_PRIOR }
 }
 
-/** The key under which all nodes of one sort share what they know of a model. */
-function kin({ simulated }: Estimates, replica: string): string {
-  const { model, node } = replicaParts(replica)
-  return simulated.has(node) ? `${model} simulated` : model
+function known(self: Estimates, replica: string): Known {
+  let found = self.replicas.get(replica)
+  if (found === undefined) {
+    const parts = replicaParts(replica)
+    found = { ...parts, sizeBytes: 0, decodeAmongTps: [], kin: kinOf(self, parts) }
+    self.replicas.set(replica, found)
+  }
+  return found
 }
 
-/** 1, 2, 3 to 4, 5 to 8, and so on. */
+/** Leaves no trace: anybody may ask for any name. */
+
+function look(self: Estimates, replica: string): Known {
+  const found = self.replicas.get(replica)
+  if (found !== undefined) return found
+  const parts = replicaParts(replica)
+  const kin = self.kin.get(kinKey(self, parts)) ?? NOTHING
+  return { ...parts, sizeBytes: 0, decodeAmongTps: [], kin }
+}
+
+const NOTHING: Seen = Object.freeze({ decodeAmongTps: [] })
+
+/** What all nodes of one sort share of a model. */
+function kinOf(self: Estimates, replica: { readonly model: string; readonly node: string }): Seen {
+  const { kin } = self
+  const key = kinKey(self, replica)
+  let seen = kin.get(key)
+  if (seen === undefined) {
+    seen = { decodeAmongTps: [] }
+    kin.set(key, seen)
+  }
+  return seen
+}
+
+function kinKey(self: Estimates, { model, node }: { readonly model: string; readonly node: string }): string {
+  return self.simulated.has(node) ? simulated(model) : model
+}
+
+function simulated(model: string): string {
+  return `${model} simulated`
+}
+
+/** 0 for one alone, 1 for two, 2 for three and four, 3 for up to eight, and so on. */
 function crowd(together: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, together)))
+  return Math.ceil(Math.log2(Math.max(1, together)))
 }
 
-function averages({ loadMs, runMs, prefillTps, decodeTps }: Estimates): readonly Averages[] {
-  return [loadMs, runMs, prefillTps, decodeTps]
+function learnBoth(there: Known, name: 'loadMs' | 'runMs' | 'prefillTps' | 'decodeTps', value: number): void {
+  there[name] = moved(there[name], value)
+  there.kin[name] = moved(there.kin[name], value)
 }
 
-function modelOf(key: string): string {
-  const plain = key.split(' ', 1)[0]!
-  return plain.includes('@') ? replicaParts(plain).model : plain
+function learn(map: Map<string, number>, key: string, value: number): void {
+  map.set(key, moved(map.get(key), value))
 }
 
-function learnAll(self: Estimates, map: Averages, replica: string, value: number): void {
-  learn(map, replica, value)
-  learn(map, kin(self, replica), value)
-}
-
-function learn(map: Averages, key: string, value: number): void {
-  const known = map.get(key)
-  map.set(key, known === undefined ? value : known + WEIGHT * (value - known))
+function moved(average: number | undefined, value: number): number {
+  return average === undefined ? value : average + WEIGHT * (value - average)
 }
 
 function lengthsOf(map: Map<string, Spread>, key: string): Spread {

@@ -37,6 +37,8 @@ export interface Requests {
   readonly waitingCount: number
   /** By node, then model: how many run there. Those that ride along take no slot. */
   readonly running: Map<string, Map<string, number>>
+  /** By node: how many run there in all. */
+  readonly loads: Map<string, number>
 }
 
 export type RequestsProjection = ReturnType<typeof requests>
@@ -114,13 +116,9 @@ export const requests = () =>
   })
 
 /** How many requests run on a node, of one model or of all. */
-export function runningOn({ running }: Requests, node: string, model?: string): number {
-  const models = running.get(node)
-  if (models === undefined) return 0
-  if (model !== undefined) return models.get(model) ?? 0
-  let sum = 0
-  for (const n of models.values()) sum += n
-  return sum
+export function runningOn({ loads, running }: Requests, node: string, model?: string): number {
+  if (model === undefined) return loads.get(node) ?? 0
+  return running.get(node)?.get(model) ?? 0
 }
 
 function nobody(): Requests {
@@ -132,6 +130,7 @@ function nobody(): Requests {
       return queue.count
     },
     running: new Map(),
+    loads: new Map(),
   }
 }
 
@@ -161,14 +160,19 @@ function end(self: Requests, open: Open, owes: number): void {
   self.open.delete(open.id)
 }
 
-function count({ running }: Requests, { node, model, rides }: Open, step: 1 | -1): void {
+function count({ running, loads }: Requests, { node, model, rides }: Open, step: 1 | -1): void {
   if (rides) return
   let models = running.get(node)
   if (models === undefined) {
     models = new Map()
     running.set(node, models)
   }
-  const n = (models.get(model) ?? 0) + step
-  if (n > 0) models.set(model, n)
-  else models.delete(model)
+  bump(models, model, step)
+  bump(loads, node, step)
+}
+
+function bump(counts: Map<string, number>, key: string, step: 1 | -1): void {
+  const n = (counts.get(key) ?? 0) + step
+  if (n > 0) counts.set(key, n)
+  else counts.delete(key)
 }

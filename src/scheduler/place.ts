@@ -52,7 +52,7 @@ export interface Spot {
   readonly runMs: number
   /** While loading: what is left of it. */
   readonly loadLeftMs: number
-  /** What bringing back the evicted model would cost those who wait for it; 0 when nobody does. */
+  /** What bringing back the evicted model would cost those who use it or wait for it; 0 when nobody does. */
   readonly evictMs: number
 }
 
@@ -181,9 +181,8 @@ function patience({ runMs }: Spot, { waiting, waitedMs }: Demand, able: readonly
   return soonMs < runMs / 2 ? runMs / 2 - waitedMs : 0
 }
 
-/** What is busy comes back too: its way back is thought to cost as much as this load. */
-function priceMs({ room, loadMs, evictMs }: Spot): number {
-  return loadMs + (room === 'full' ? loadMs : evictMs)
+function priceMs({ loadMs, evictMs }: Spot): number {
+  return loadMs + evictMs
 }
 
 /** Nobody would miss what this load displaces. */

@@ -12,7 +12,7 @@ import type { BreakersProjection } from '../projections/breakers.ts'
 import type { EstimatesProjection } from '../projections/estimates.ts'
 import type { Fleet } from '../projections/fleet.ts'
 import { before, keyOf, type Line, type Look, turnOf } from '../projections/queue.ts'
-import type { Open, RequestsProjection } from '../projections/requests.ts'
+import { type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
 import type { Affinity } from './affinity.ts'
 import { type Choice, candidatesOf, type Demand, place } from './place.ts'
@@ -50,6 +50,8 @@ export const STARVE_MS = 120_000
 export const scheduler = (self: Scheduler): Reactor => {
   const { clock, requests, residency } = self
   const dirty = new Set<string>()
+  /** Nodes where something has ended: whoever waits for a model that is not loaded there may now get its chance. */
+  const freed = new Set<string>()
   /** Nodes that take nothing until they are free for this line. */
   const claims = new Map<string, string>()
   let due = false
@@ -60,7 +62,11 @@ export const scheduler = (self: Scheduler): Reactor => {
     due = true
     queueMicrotask(() => {
       due = false
-      const againMs = seat(self, dirty, claims)
+      let againMs = seat(self, dirty, claims)
+      // Its own line comes first: where that takes the slot at once, nothing has changed for anybody else.
+      for (const name of freed) if (hasIdle(self, name)) node(name)
+      freed.clear()
+      if (dirty.size > 0) againMs = sooner(againMs, seat(self, dirty, claims))
       if (againMs !== undefined) lookAgain(againMs)
     })
   }
@@ -93,9 +99,10 @@ export const scheduler = (self: Scheduler): Reactor => {
     const place = ran.get(id)
     if (place === undefined) return left()
     ran.delete(id)
+    freed.add(place.node)
     // Whoever had to stand aside for its own client's sake may be in any line.
     if (self.config !== undefined && self.config.clientRunningMax < UNLIMITED) all()
-    else node(place)
+    else model(place.model)
   }
   /** Nobody is in a line any more for which a node was kept free. */
   const left = (): void => {
@@ -106,7 +113,7 @@ export const scheduler = (self: Scheduler): Reactor => {
     }
   }
   /** Where each request runs: by the time it is over, the projection has forgotten. */
-  const ran = new Map<string, string>()
+  const ran = new Map<string, Pick<Open, 'node' | 'model'>>()
   const enter = (id: string): void => {
     const open = requests.state.open.get(id)
     if (open === undefined) return
@@ -118,7 +125,9 @@ export const scheduler = (self: Scheduler): Reactor => {
     hears: 'decided',
     on: {
       'request.admitted': (_self, { id }) => enter(id),
-      'request.assigned': (_self, { id, data }) => void ran.set(id, data.node),
+      'request.assigned': (self, { id, data: { node } }) => {
+        ran.set(id, { node, model: self.requests.state.open.get(id)!.model })
+      },
       'request.retried': (_self, fact) => {
         over(fact)
         enter(fact.id)
@@ -147,14 +156,30 @@ export const scheduler = (self: Scheduler): Reactor => {
       'policy.cleared': (_self, { id }) => model(id),
     },
     resume: self => {
-      for (const { id, node, state } of self.requests.state.open.values())
-        if (state === 'running' || state === 'answering') ran.set(id, node)
+      for (const { id, node, model, state } of self.requests.state.open.values())
+        if (state === 'running' || state === 'answering') ran.set(id, { node, model })
       all()
     },
   })
 }
 
 const UNLIMITED = 100_000
+
+function sooner(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
+}
+
+/** Is there a model in its memory that nobody uses, or room for one? */
+function hasIdle({ fleet, residency, requests }: Scheduler, name: string): boolean {
+  let inMemory = 0
+  for (const { model, state } of residency.state.byNode.get(name)?.values() ?? []) {
+    if (state === 'present') continue
+    if (state === 'loading') return false
+    inMemory += 1
+    if (runningOn(requests.state, name, model) === 0) return true
+  }
+  return inMemory < (fleet.state.get(name)?.residentMax ?? 0)
+}
 
 function nodeOf(replica: string): string {
   return replica.slice(replica.lastIndexOf('@') + 1)
@@ -178,7 +203,7 @@ function seat(self: Scheduler, dirty: Set<string>, claims: Map<string, string>):
   let againMs: number | undefined
   for (const [line] of heads) {
     const ms = serve(self, line, look, claims)
-    if (ms !== undefined) againMs = Math.min(againMs ?? LOOK_AGAIN_MS, ms)
+    againMs = sooner(againMs, ms)
   }
   return againMs ?? (queue.count > 0 ? LOOK_AGAIN_MS : undefined)
 }

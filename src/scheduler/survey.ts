@@ -1,4 +1,5 @@
 /** The nodes as one request sees them. What is costly to know of a node is found out when the policy asks for it. */
+import type { PolicyData } from '../../machines/policy.ts'
 import { replicaId } from '../../machines/replica.ts'
 import { loadEstimateMs, runEstimateMs } from '../projections/estimates.ts'
 import { type FleetNode, routable } from '../projections/fleet.ts'
@@ -46,6 +47,7 @@ class Sight {
   readonly now: number
   readonly head: number | undefined
   readonly last: string | undefined
+  readonly policy: PolicyData | undefined
   meanLoad = 0
 
   constructor(self: Scheduler, open: Seen, claims: ReadonlyMap<string, string>) {
@@ -54,6 +56,7 @@ class Sight {
     this.claims = claims
     this.key = keyOf(open)
     this.now = self.clock.now()
+    this.policy = self.policies?.state.get(open.model)
     this.head = self.headOf?.(open.id)
     this.last = this.head === undefined ? undefined : self.affinity?.last(this.head)
   }
@@ -94,7 +97,7 @@ export class NodeSpot implements Spot {
   }
 
   get preferred(): boolean {
-    return this.#policy?.prefer?.includes(this.node) ?? false
+    return this.#sight.policy?.prefer?.includes(this.node) ?? false
   }
 
   get offHours(): boolean {
@@ -146,10 +149,6 @@ export class NodeSpot implements Spot {
     return this.#replica?.id ?? replicaId(this.#sight.open.model, this.node)
   }
 
-  get #policy() {
-    return this.#sight.self.policies?.state.get(this.#sight.open.model)
-  }
-
   get #light(): boolean {
     return this.load <= LOAD_BOUND * this.#sight.meanLoad + 1
   }
@@ -161,13 +160,12 @@ function memoryOf(replica: Replica | undefined, variant: string): Spot['memory']
   return replica.state === 'present' || replica.variant === variant ? replica.state : 'present'
 }
 
-function bar({ self, open, claims, key }: Sight, node: FleetNode, load: number): string | undefined {
+function bar({ self, open, claims, key, policy }: Sight, node: FleetNode, load: number): string | undefined {
   if (node.reach !== 'up') return node.reach === 'joining' ? 'has not answered yet' : 'down'
   if (!routable(node)) return 'draining'
   const breaker = self.breakers.state.nodes.get(node.name)?.state
   if (breaker === 'open') return 'breaker open'
   if (breaker === 'halfOpen' && load > 0) return 'on trial'
-  const policy = self.policies?.state.get(open.model)
   if (policy?.avoid?.includes(node.name)) return `kept off by the policy of ${open.model}`
   if (policy?.nodes !== undefined && !policy.nodes.includes(node.name))
     return `not among the nodes of the policy of ${open.model}`
@@ -203,28 +201,34 @@ function roomOn({ self, open }: Sight, { name, residentMax }: FleetNode): Room {
     inMemory.push(replica)
   }
   if (inMemory.length < residentMax) return { room: 'free', evictMs: 0 }
-  let best: Room = { room: 'full', evictMs: 0 }
-  let since = Number.POSITIVE_INFINITY
-  for (const replica of inMemory) {
-    if (runningOn(requests.state, name, replica.model) > 0) continue
-    const evictMs = requests.state.queue.ofModel.has(replica.model)
-      ? loadEstimateMs(estimates.state, replica.id)
-      : 0
-    if (
-      best.room === 'evict' &&
-      (evictMs > best.evictMs || (evictMs === best.evictMs && replica.since > since))
-    )
-      continue
-    best = { room: 'evict', evictMs, victim: replica.model }
-    since = replica.since
+  let idle: Victim | undefined
+  let busy: Victim | undefined
+  for (const { id, model, since } of inMemory) {
+    const runs = runningOn(requests.state, name, model) > 0
+    const missed = runs || requests.state.queue.ofModel.has(model)
+    const one = { model, since, evictMs: missed ? loadEstimateMs(estimates.state, id) : 0 }
+    if (runs) busy = lesser(busy, one)
+    else idle = lesser(idle, one)
   }
-  return best
+  if (idle === undefined) return { room: 'full', evictMs: busy!.evictMs }
+  return { room: 'evict', evictMs: idle.evictMs, victim: idle.model }
+}
+
+interface Victim {
+  readonly model: string
+  readonly since: number
+  readonly evictMs: number
+}
+
+function lesser(a: Victim | undefined, b: Victim): Victim {
+  if (a === undefined) return b
+  return (a.evictMs - b.evictMs || a.since - b.since) <= 0 ? a : b
 }
 
 /** The same model, loaded otherwise: nobody else has to go for it. */
 function leavingMs({ requests, estimates }: Scheduler, { id, model, node, variant }: Replica): Room {
-  if (runningOn(requests.state, node, model) > 0) return { room: 'full', evictMs: 0 }
+  const runs = runningOn(requests.state, node, model) > 0
   const { lines, ofModel } = requests.state.queue
-  const missed = [...(ofModel.get(model) ?? [])].some(key => lines.get(key)?.variant === variant)
-  return { room: 'evict', evictMs: missed ? loadEstimateMs(estimates.state, id) : 0 }
+  const missed = runs || [...(ofModel.get(model) ?? [])].some(key => lines.get(key)?.variant === variant)
+  return { room: runs ? 'full' : 'evict', evictMs: missed ? loadEstimateMs(estimates.state, id) : 0 }
 }

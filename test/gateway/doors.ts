@@ -35,7 +35,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
   await engine.replay()
   const vitals = new Map<string, NodeVitals>()
   const common = { engine, clock, config, journal, version: '1.2.3', vitals, ...answers }
-  const gauges = metrics(common)
+  const gauges = metrics({ ...common, affinity: { seen: 0, hits: 0 } })
   const never = {} as never
   const app = await openServer({
     config,

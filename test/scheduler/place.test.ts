@@ -111,7 +111,7 @@ t.test('7: what others wait for is displaced only after the wait has cost as muc
 })
 
 t.test('7: a node full of busy models is claimed, likewise', async t => {
-  const spots = [spot('a', { memory: 'present', room: 'full', load: 1 })]
+  const spots = [spot('a', { memory: 'present', room: 'full', evictMs: 1_000, load: 1 })]
   t.equal(where(spots, { waitedMs: 1_999 }), 'wait')
   t.equal(where(spots, { waitedMs: 2_000 }), 'claim a')
   const warm = [...spots, spot('b', { running: 1, load: 1 })]

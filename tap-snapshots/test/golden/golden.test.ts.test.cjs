@@ -104,6 +104,9 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
     "big:latest": 1
    },
    "gpu-2": {}
+  },
+  "loads": {
+   "gpu-1": 1
   }
  },
  "breakers": {
@@ -123,14 +126,23 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
   }
  },
  "estimates": {
-  "loadMs": {},
-  "runMs": {},
-  "prefillTps": {},
-  "decodeTps": {},
-  "speed": {},
-  "sizeBytes": {
-   "big:latest@gpu-1": 1000000000
+  "replicas": {
+   "big:latest@gpu-1": {
+    "model": "big:latest",
+    "node": "gpu-1",
+    "sizeBytes": 1000000000,
+    "decodeAmongTps": [],
+    "kin": {
+     "decodeAmongTps": []
+    }
+   }
   },
+  "kin": {
+   "big:latest": {
+    "decodeAmongTps": []
+   }
+  },
+  "speed": {},
   "simulated": [],
   "tokenBytes": {
    "tiny:latest": 0.1111111111111111
