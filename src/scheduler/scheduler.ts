@@ -72,9 +72,13 @@ export const scheduler = (self: Scheduler): Reactor => {
   }
   const lookAgain = (ms: number): void => {
     const at = clock.now() + ms
-    if (alarm !== undefined && alarm.at <= at && alarm.at > clock.now()) return
+    if (alarm !== undefined && alarm.at <= at) return
     alarm?.timer.cancel()
-    alarm = { at, timer: clock.after(ms, () => all()) }
+    const ring = (): void => {
+      alarm = undefined
+      all()
+    }
+    alarm = { at, timer: clock.after(ms, ring) }
   }
   const model = (name: string): void => {
     const keys = requests.state.queue.ofModel.get(name)
@@ -100,6 +104,7 @@ export const scheduler = (self: Scheduler): Reactor => {
     if (place === undefined) return left()
     ran.delete(id)
     freed.add(place.node)
+    wake()
     // Whoever had to stand aside for its own client's sake may be in any line.
     if (self.config !== undefined && self.config.clientRunningMax < UNLIMITED) all()
     else model(place.model)
@@ -197,7 +202,6 @@ function seat(self: Scheduler, dirty: Set<string>, claims: Map<string, string>):
     const first = line && turnOf(queue, line, look)
     if (line !== undefined && first !== undefined) heads.push([line, first])
   }
-  for (const [node, key] of claims) if (dirty.has(key) || !queue.lines.has(key)) claims.delete(node)
   dirty.clear()
   if (heads.length > 1) heads.sort(([, a], [, b]) => (before(queue, a, b, look) ? -1 : 1))
   let againMs: number | undefined
@@ -225,6 +229,8 @@ function serve(
     const demand = demandOf(self, open, line)
     const spots = survey(self, open, claims)
     const choice = place(demand, spots)
+    // A claim stands until its own line has decided anew: nobody slips in before.
+    for (const [node, key] of claims) if (key === line.key) claims.delete(node)
     switch (choice.to) {
       case 'assign': {
         assign(self, open, choice.node, candidatesOf(demand, spots, choice.node))

@@ -322,3 +322,21 @@ t.test('a conversation goes where it went before, while that node has not much m
   }
   t.ok(spread.size >= 3, 'others go elsewhere')
 })
+
+t.test('whoever waits for a swap gets it when the last answer of the other model has ended', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m', 'n'], { resident: ['m'] })
+  await y.ask('m0', 'm')
+  await y.ask('n0', 'n')
+  await y.clock.advance(60_000)
+  for (let turn = 0; turn < 3; turn += 1) await y.ask(`m${turn + 1}`, 'm')
+  await y.done('m0')
+  t.equal(y.at('m1'), 'queued', 'the node is kept free for the swap')
+  await y.loaded('n', 'a')
+  t.equal(y.at('n0'), 'a')
+  await y.clock.advance(60_000)
+  await y.done('n0')
+  await y.loaded('m', 'a')
+  t.equal(y.at('m1'), 'a', 'and back, though nobody waits for n any more')
+})
