@@ -17,6 +17,7 @@ import type { Residency } from '../projections/residency.ts'
 import type { Affinity } from './affinity.ts'
 import { type Choice, candidatesOf, type Demand, place } from './place.ts'
 import { type NodeSpot, survey } from './survey.ts'
+import { nextSlotMs } from './trial.ts'
 
 export interface Scheduler {
   readonly engine: Engine
@@ -117,6 +118,16 @@ export const scheduler = (self: Scheduler): Reactor => {
       node(name)
     }
   }
+  /** Who came back has its slots one by one, and nothing else tells of it. */
+  const warm = (name: string): void => {
+    const slots = self.fleet.state.get(name)?.slots ?? 1
+    const ms = nextSlotMs(slots, self.breakers.state.nodes.get(name)?.backAt ?? 0, clock.now())
+    if (ms === undefined) return
+    clock.after(ms, () => {
+      node(name)
+      warm(name)
+    })
+  }
   /** Where each request runs: by the time it is over, the projection has forgotten. */
   const ran = new Map<string, Pick<Open, 'node' | 'model'>>()
   const enter = (id: string): void => {
@@ -145,13 +156,19 @@ export const scheduler = (self: Scheduler): Reactor => {
       'request.cancelled': (_self, fact) => over(fact),
       'node.registered': all,
       'node.joined': all, // while nobody has a model, any node may say so
-      'node.returned': all,
+      'node.returned': (_self, { id }) => {
+        all()
+        warm(id)
+      },
       'node.resumed': all,
       'node.lost': all,
       'node.removed': all,
       'breaker.tripped': (_self, { id }) => node(id),
       'breaker.probed': (_self, { id }) => node(id),
-      'breaker.healed': (_self, { id }) => node(id),
+      'breaker.healed': (_self, { id }) => {
+        node(id)
+        warm(id)
+      },
       'replica.found': (_self, { id }) => node(nodeOf(id)),
       'replica.loaded': (_self, { id }) => node(nodeOf(id)),
       'replica.failed': (_self, { id }) => node(nodeOf(id)),
@@ -163,6 +180,7 @@ export const scheduler = (self: Scheduler): Reactor => {
     resume: self => {
       for (const { id, node, model, state } of self.requests.state.open.values())
         if (state === 'running' || state === 'answering') ran.set(id, { node, model })
+      for (const name of self.fleet.state.keys()) warm(name)
       all()
     },
   })

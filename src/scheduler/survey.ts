@@ -8,6 +8,7 @@ import { type Open, runningOn } from '../projections/requests.ts'
 import type { Replica } from '../projections/residency.ts'
 import { CANDIDATES_MAX, type Spot } from './place.ts'
 import type { Scheduler } from './scheduler.ts'
+import { warmSlots } from './trial.ts'
 
 /** What of a request matters to where it can run. */
 export type Seen = Pick<Open, 'id' | 'model' | 'variant' | 'labels' | 'tokens'>
@@ -82,12 +83,12 @@ export class NodeSpot implements Spot {
   #runMs: number | undefined
 
   constructor(sight: Sight, node: FleetNode, replica: Replica | undefined) {
-    const { requests } = sight.self
+    const { requests, breakers } = sight.self
     this.#sight = sight
     this.#node = node
     this.#replica = replica
     this.node = node.name
-    this.slots = node.slots
+    this.slots = warmSlots(node.slots, breakers.state.nodes.get(node.name)?.backAt ?? 0, sight.now)
     this.weight = node.weight ?? 1
     this.memory = memoryOf(replica, sight.open.variant)
     this.running = runningOn(requests.state, node.name, sight.open.model)

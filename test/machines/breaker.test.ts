@@ -37,6 +37,27 @@ t.test('a failed trial waits longer, never more than a minute', async t => {
     )
 })
 
+t.test('a brief rest is as short as the first, and no round of its own', async t => {
+  const rest = {
+    type: 'breaker.trip',
+    at,
+    data: { reason: 'busy', failures: 3, chance: 0.999, brief: true },
+  } as const
+  const facts = (round: number) => [
+    { type: 'breaker.tripped', data: { reason: 'busy', failures: 3, round, waitMs: 1_998 } } as const,
+  ]
+  given(t, breaker).when(rest).answers(facts(1), 'open')
+  const fourth = { ...tripped, data: { ...tripped.data, round: 4 } }
+  given(t, breaker, fourth, probed).when(rest).answers(facts(4), 'open')
+})
+
+t.test('the fact says what opened it, and the share where that did', async t => {
+  const why = { reason: 'error', failures: 1, by: 'ratio', share: 0.55 } as const
+  given(t, breaker)
+    .when({ type: 'breaker.trip', at, data: { ...why, chance: 0.5 } })
+    .answers([{ type: 'breaker.tripped', data: { ...why, round: 1, waitMs: 1_000 } }], 'open')
+})
+
 t.test('an open breaker does not trip again', async t => {
   given(t, breaker, tripped)
     .when({ type: 'breaker.trip', at, data: { reason: 'busy', failures: 4, chance: 0.5 } })

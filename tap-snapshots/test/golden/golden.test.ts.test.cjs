@@ -116,9 +116,22 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
     "failures": 1,
     "round": 0,
     "until": 0,
-    "reason": "broken"
+    "reason": "broken",
+    "by": "",
+    "outcomes": [
+     {
+      "id": "lost",
+      "at": 1767225604920,
+      "ok": false
+     }
+    ],
+    "backAt": 1767225634920
    }
   },
+  "failing": [
+   "gpu-1"
+  ],
+  "ejected": [],
   "suspects": {
    "cold": [
     "gpu-1"
