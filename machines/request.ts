@@ -107,12 +107,25 @@ export type RequestFact =
   /** A worker from outside has taken it, until then (milliseconds since the epoch). */
   | Message<'request.leased', { readonly worker: string; readonly attempt: number; readonly until: number }>
   | Message<'request.extended', { readonly until: number }>
-  | Message<'request.begun', { readonly node: string; readonly status: number; readonly ttftMs: number }>
+  | Message<
+      'request.begun',
+      {
+        readonly node: string
+        readonly status: number
+        readonly ttftMs: number
+      }
+    >
   | Message<'request.retried', { readonly node: string; readonly reason: string; readonly status?: number }>
   | Message<'request.completed', Answered & Delivered & Figures & { readonly digest?: string }>
   | Message<
       'request.failed',
-      { readonly reason: string; readonly node?: string; readonly status?: number } & Delivered
+      {
+        readonly reason: string
+        readonly node?: string
+        readonly status?: number
+        /** Why no other attempt followed, though one was left. */
+        readonly unretried?: 'budget'
+      } & Delivered
     >
   | Message<'request.expired', { readonly waitedMs: number }>
   | Message<'request.abandoned', { readonly node?: string } & Delivered>
@@ -154,6 +167,8 @@ export type RequestCommand =
         readonly reason: string
         /** Would another node, or the same one again, be worth a try? */
         readonly retryable: boolean
+        /** Have all requests together been retried as often as they may? */
+        readonly spent?: boolean
         readonly status?: number
         readonly bytes: number
         readonly chunks: number
@@ -335,8 +350,8 @@ const decide: Decide<State, RequestCommand, RequestFact> = {
       ? [{ type: 'request.retried', data: { node, reason: 'restart' } }]
       : outcome(request, at, { reason: 'restart', retryable: false, ...NOTHING })
   },
-  'request.begin': ({ context }, { at, data: { status } }) => [
-    { type: 'request.begun', data: { node: context.node, status, ttftMs: at - context.admittedAt } },
+  'request.begin': ({ context: { node, admittedAt } }, { at, data: { status } }) => [
+    { type: 'request.begun', data: { node, status, ttftMs: at - admittedAt } },
   ],
   'request.complete': (request, { at, data: { attempt, worker, ...answer } }) => {
     if (overtaken(request, attempt)) return late(attempt!, worker, answer.bytes)
@@ -371,24 +386,28 @@ const NOTHING = { bytes: 0, chunks: 0 }
 function outcome(
   request: State,
   at: number,
-  { reason, retryable, status, bytes, chunks }: Trouble,
+  { reason, retryable, spent = false, status, bytes, chunks }: Trouble,
 ): readonly Conclusion<RequestFact>[] {
-  const { node, job, failures, deaths, attemptsMax, admittedAt, expiresAt } = request.context
+  const { node, job, deaths, admittedAt } = request.context
   const answer = status === undefined ? {} : { status }
   const open =
     request.matches('running') || request.matches('leased') || (job && request.matches('answering'))
   const poison = job && DEATHS.has(reason) && deaths + 1 >= DEATHS_MAX
-  if (retryable && open && !poison && failures + 1 < attemptsMax && at < expiresAt) {
-    return [{ type: 'request.retried', data: { node, reason, ...answer } }]
-  }
+  const again = retryable && open && !poison && mayTryAgain(request, at)
+  if (again && !spent) return [{ type: 'request.retried', data: { node, reason, ...answer } }]
   const where = node === '' ? {} : { node }
-  const why = poison ? 'poison' : reason
+  const why = { reason: poison ? 'poison' : reason, ...(again && ({ unretried: 'budget' } as const)) }
   return [
     {
       type: 'request.failed',
-      data: { reason: why, ...where, ...answer, bytes, chunks, totalMs: at - admittedAt },
+      data: { ...why, ...where, ...answer, bytes, chunks, totalMs: at - admittedAt },
     },
   ]
+}
+
+/** Is an attempt left, and may it still wait? */
+function mayTryAgain({ context: { failures, attemptsMax, expiresAt } }: State, at: number): boolean {
+  return failures + 1 < attemptsMax && at < expiresAt
 }
 
 /** Has the work been given to somebody else since? */

@@ -17,6 +17,7 @@ import type { Catalog } from '../projections/catalog.ts'
 import { type Fleet, routable } from '../projections/fleet.ts'
 import type { RequestsProjection } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
+import { type RetriesProjection, retriesLeft } from '../projections/retries.ts'
 import { doors, hang } from './doors.ts'
 import { type NodeVitals, oldestWaitMs } from './views.ts'
 
@@ -27,6 +28,7 @@ export interface MetricsNeeds {
   readonly residency: Residency
   readonly requests: RequestsProjection
   readonly breakers: BreakersProjection
+  readonly retries: RetriesProjection
   readonly catalog: Catalog
   readonly vitals: ReadonlyMap<string, NodeVitals>
   /** How often the head of a conversation came back, and where to; see scheduler/affinity.ts. */
@@ -233,7 +235,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
 
 /** What is read when it is asked for. */
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
-  const { affinity, breakers, fleet, journal, requests, residency, vitals, version } = needs
+  const { affinity, breakers, clock, fleet, journal, requests, residency, retries, vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -275,6 +277,10 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
       for (const n of requests.state.running.get(name)?.values() ?? []) running += n
       return [{ node: name }, running]
     }),
+  )
+
+  single('quipu_retry_budget_remaining', 'Attempts that may fail and be tried again now', () =>
+    retriesLeft(retries.state, fleet.state, clock.now()),
   )
 
   gauge('quipu_node_up', 'May the node be given work?', ['node'], () =>

@@ -6,6 +6,9 @@ import type { Outgoing, Upstream } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
+import type { Fleet } from '../projections/fleet.ts'
+import type { RequestsProjection } from '../projections/requests.ts'
+import { isFree, type RetriesProjection, retriesLeft } from '../projections/retries.ts'
 import { dialectOf, lastWords, plainly } from './refusals.ts'
 import { type Ending, relay } from './relay.ts'
 import type { Sink } from './sink.ts'
@@ -13,6 +16,9 @@ import type { Sink } from './sink.ts'
 export interface RunsNeeds {
   readonly engine: Engine
   readonly clock: Clock
+  readonly fleet: Fleet
+  readonly requests: RequestsProjection
+  readonly retries: RetriesProjection
   readonly upstream: (url: string) => Upstream
 }
 
@@ -91,7 +97,9 @@ export class Runs {
   /** Tells the law that the attempt came to nothing. Does it say retried, or is that the end of the request? */
   fails(id: string, failure: Failure, status?: number): 'retried' | 'failed' {
     const answer = status === undefined ? {} : { status }
-    const data = { reason: reasonOf(failure), retryable: failure.retryable, bytes: 0, chunks: 0, ...answer }
+    const reason = reasonOf(failure)
+    const spent = this.#isSpent(id, reason)
+    const data = { reason, retryable: failure.retryable, spent, bytes: 0, chunks: 0, ...answer }
     const [fact] = this.#needs.engine.attempt('request', id, { type: 'request.fail', data })
     return fact?.type === 'request.retried' ? 'retried' : 'failed'
   }
@@ -99,6 +107,13 @@ export class Runs {
   /** The same for an answer that another node might not give. */
   refuses(id: string, status: number): 'retried' | 'failed' {
     return this.fails(id, status === 503 ? BUSY_NODE : ERROR_NODE, status)
+  }
+
+  /** Nobody waits at the screen for a job: its attempts are its limit. It is not lost for what befell others. */
+  #isSpent(id: string, reason: string): boolean {
+    const { clock, fleet, requests, retries } = this.#needs
+    if (isFree(reason) || requests.state.open.get(id)?.job) return false
+    return retriesLeft(retries.state, fleet.state, clock.now()) < 1
   }
 }
 

@@ -286,6 +286,7 @@ const requestShape = {
   totalMs: whole('since admission, so far or in all'),
   status: maybe(whole("the node's")),
   reason: maybe(text('why it failed')),
+  unretried: maybe(word(['budget'], 'why no other attempt followed, though one was left')),
   bytes: maybe(whole('of the answer, as delivered')),
   chunks: maybe(whole('of the answer, as delivered')),
   promptTokens: maybe(whole('as the node counted')),

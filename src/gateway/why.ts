@@ -262,7 +262,8 @@ function saidOfLoad({ node, ms, failed }: Load, model: string): string {
 }
 
 function ending(told: RequestSummary, attempts: readonly Attempt[], waits: Waits | undefined): string {
-  const { state, status, totalMs, waitedMs, ttftMs } = told
+  const { state, status, totalMs, waitedMs, ttftMs, unretried } = told
+  const spent = unretried === undefined ? '' : ', and the retry budget was spent'
   const after = duration(totalMs)
   const waited = `waited ${duration(waitedMs)}`
   const last = attempts.at(-1)
@@ -278,7 +279,7 @@ function ending(told: RequestSummary, attempts: readonly Attempt[], waits: Waits
       return `Answered${status === undefined ? '' : ` ${status}`} after ${after} (${waited})`
     case 'failed':
       // A status in the outcome is what went wrong; one from before is what the client was told first.
-      return `Failed after ${after} (${waited}): ${trouble(told.reason, node === undefined ? undefined : last?.outcome.status)}`
+      return `Failed after ${after} (${waited}): ${trouble(told.reason, node === undefined ? undefined : last?.outcome.status)}${spent}`
     case 'expired':
       return `Given up after ${after}: no slot was free in time`
     case 'abandoned': {

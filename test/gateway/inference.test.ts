@@ -87,6 +87,41 @@ t.test('when tries are used up, the last node’s own words are passed on', asyn
   ])
 })
 
+t.test('a node that dies with all its slots taken loses nothing that no client has seen', async t => {
+  const silent = await odd(t, () => {})
+  const w = await houseOf(t, [silent])
+  const asked = Array.from({ length: 4 }, () => say(w.url, ASK, BODY))
+  while (silent.asked.length < 4) await new Promise(resolve => setTimeout(resolve, 5))
+  const other = await odd(t, good)
+  await w.post('/quipu/nodes', { url: other.url, name: 'other', slots: 4 })
+  await silent.down()
+  for (const { status, head } of await Promise.all(asked)) t.same([status, nodeOf(head)], [200, 'other'])
+  for (const { data } of await w.facts('request.retried')) t.match(data, { node: 'n1', reason: 'broken' })
+})
+
+t.test('when the retry budget is spent, the first node’s own words are passed on', async t => {
+  const body = '{"error":"no luck"}'
+  const handle: OddHandler = (_req, res) =>
+    void res.writeHead(502, { 'Content-Length': body.length }).end(body)
+  const nodes = [await odd(t, handle), await odd(t, handle), await odd(t, handle)]
+  const w = await houseOf(t, nodes, { 'attempts-max': '20' })
+  const remaining = async (): Promise<number> => {
+    const text = await (await fetch(`${w.url}/metrics`)).text()
+    return Number(/^quipu_retry_budget_remaining (\d+)$/m.exec(text)![1])
+  }
+  t.equal(await remaining(), 12, 'a node has 4 slots and 3 models in memory')
+  const told = await Promise.all(Array.from({ length: 5 }, () => say(w.url, ASK, BODY)))
+  for (const { status, body: words } of told) t.same([status, words], [502, body])
+  t.equal(await remaining(), 0)
+  t.equal((await w.facts('request.retried')).length, 12)
+  const failed = await w.facts('request.failed')
+  for (const { data } of failed) t.match(data, { reason: 'error', status: 502, unretried: 'budget' })
+  const why = await (await fetch(`${w.url}/quipu/requests/${failed[0]!.id}/why`)).json()
+  t.match(why, { sentence: /: the node answered 502, and the retry budget was spent\.$/ })
+  const shown = await (await fetch(`${w.url}/quipu/requests/${failed[0]!.id}`)).json()
+  t.match(shown, { state: 'failed', unretried: 'budget' })
+})
+
 t.test(
   'when nobody could be reached, the house says so, in the client’s dialect and without addresses',
   async t => {

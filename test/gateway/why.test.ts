@@ -114,6 +114,17 @@ t.test('a retried request tells of every attempt, and what went wrong there', as
   t.match(summary(facts(...rows), AT), { attempts: 3, waitedMs: 700, totalMs: 2_000, node: 'b', status: 200 })
 })
 
+t.test('one that might have been tried again says why it was not', async t => {
+  t.match(
+    tell(0, admitted, assigned(100, 'a'), [
+      1_200,
+      'request.failed',
+      { reason: 'busy', status: 503, unretried: 'budget' },
+    ]),
+    /Failed after 1\.2 s \(waited 0\.1 s\): the node answered 503, and the retry budget was spent\.$/,
+  )
+})
+
 t.test('a retried request that is waiting again does not blame the node it left for its end', async t => {
   const rows = [
     admitted,

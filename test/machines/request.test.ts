@@ -78,6 +78,26 @@ t.test('before the first byte it is tried again, as often as it was told and whi
   given(t, request, admitted, assigned).when(fail(1_300, false)).answers(over(300), 'failed')
 })
 
+t.test('where all together have been retried enough, it is not, and the fact says why', async t => {
+  const fail = (at: number) =>
+    ({
+      type: 'request.fail',
+      at,
+      data: { reason: 'busy', retryable: true, spent: true, status: 503, ...sent },
+    }) as const
+  const end = { reason: 'busy', node: 'a', status: 503, ...sent }
+  given(t, request, admitted, assigned)
+    .when(fail(1_300))
+    .answers(
+      [{ type: 'request.failed', data: { ...end, unretried: 'budget', totalMs: 300 } as never }],
+      'failed',
+    )
+  const second = { ...assigned, at: 1_400, data: { ...assigned.data, attempt: 2 } }
+  given(t, request, admitted, assigned, retried, second)
+    .when(fail(1_500))
+    .answers([{ type: 'request.failed', data: { ...end, totalMs: 500 } as never }], 'failed')
+})
+
 t.test('after the first byte never', async t => {
   given(t, request, admitted, assigned, begun)
     .when({
