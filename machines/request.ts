@@ -113,6 +113,8 @@ export type RequestFact =
         readonly node: string
         readonly status: number
         readonly ttftMs: number
+        /** For how long of that the first of the answer was held back. */
+        readonly heldMs?: number
       }
     >
   | Message<'request.retried', { readonly node: string; readonly reason: string; readonly status?: number }>
@@ -148,7 +150,7 @@ export type RequestCommand =
   /** The house was started anew while a job ran. */
   | Message<'request.restart', Record<string, never>>
   /** The first byte of the answer is here. */
-  | Message<'request.begin', { readonly status: number }>
+  | Message<'request.begin', { readonly status: number; readonly heldMs?: number }>
   | Message<
       'request.complete',
       {
@@ -176,6 +178,8 @@ export type RequestCommand =
         readonly worker?: string
       }
     >
+  /** Its answer comes far too slowly, the client has seen none of it, and another node is idle. */
+  | Message<'request.move', Record<string, never>>
   | Message<'request.expire', Record<string, never>>
   /** The client went away. */
   | Message<'request.abandon', { readonly bytes: number; readonly chunks: number }>
@@ -350,8 +354,8 @@ const decide: Decide<State, RequestCommand, RequestFact> = {
       ? [{ type: 'request.retried', data: { node, reason: 'restart' } }]
       : outcome(request, at, { reason: 'restart', retryable: false, ...NOTHING })
   },
-  'request.begin': ({ context: { node, admittedAt } }, { at, data: { status } }) => [
-    { type: 'request.begun', data: { node, status, ttftMs: at - admittedAt } },
+  'request.begin': ({ context: { node, admittedAt } }, { at, data: { status, ...held } }) => [
+    { type: 'request.begun', data: { node, status, ttftMs: at - admittedAt, ...held } },
   ],
   'request.complete': (request, { at, data: { attempt, worker, ...answer } }) => {
     if (overtaken(request, attempt)) return late(attempt!, worker, answer.bytes)
@@ -361,6 +365,10 @@ const decide: Decide<State, RequestCommand, RequestFact> = {
   },
   'request.fail': (request, { at, data: { attempt, worker, ...trouble } }) =>
     overtaken(request, attempt) ? late(attempt!, worker, trouble.bytes) : outcome(request, at, trouble),
+  'request.move': (request, { at }) =>
+    request.matches('running') && mayTryAgain(request, at)
+      ? [{ type: 'request.retried', data: { node: request.context.node, reason: 'slow' } }]
+      : [],
   'request.expire': ({ context }, { at }) => [
     { type: 'request.expired', data: { waitedMs: at - context.admittedAt } },
   ],

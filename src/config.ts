@@ -185,6 +185,13 @@ export const knobs = {
     parse: whole(1, 1_000_000),
     sentence: 'connections of clients at once',
   }),
+  slowMove: knob({
+    flag: 'slow-move',
+    value: 'off|interactive|batch|all',
+    default: 'off',
+    parse: oneOf('off', 'interactive', 'batch', 'all'),
+    sentence: 'class of requests whose answer goes to another node when it begins far too slowly',
+  }),
   graceMs: knob({
     flag: 'grace',
     value: 'DURATION',

@@ -1,6 +1,7 @@
 /** The house, assembled top to bottom. */
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { replicaId } from '../machines/replica.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { Engine } from './engine/engine.ts'
@@ -20,13 +21,15 @@ import { openServer } from './gateway/server.ts'
 import { Damage } from './journal/damage.ts'
 import type { Journal } from './journal/journal.ts'
 import { openLevelJournal } from './journal/level.ts'
-import type { RequestsProjection } from './projections/requests.ts'
+import { decodeTps } from './projections/estimates.ts'
+import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
 import { views } from './projections/views.ts'
 import { Affinity } from './scheduler/affinity.ts'
 import { expectWait, foresee } from './scheduler/eta.ts'
 import { loader } from './scheduler/loader.ts'
 import { choose, scheduler } from './scheduler/scheduler.ts'
 import { Seats } from './scheduler/seats.ts'
+import { elsewhere } from './scheduler/trial.ts'
 import { trips } from './scheduler/trips.ts'
 import { type Sim, startSims } from './sim/sim.ts'
 
@@ -85,7 +88,18 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       affinity,
       headOf: (request: string) => seats.wish(request)?.head,
     }
-    const runs = new Runs({ ...common, upstream: ollama })
+    const outlook = (open: Open) => choose(seating, open)
+    const runs = new Runs({
+      ...common,
+      upstream: ollama,
+      decodeTps: (model, node) =>
+        decodeTps(
+          answers.estimates.state,
+          replicaId(model, node),
+          runningOn(answers.requests.state, node, model),
+        ),
+      elsewhere: open => elsewhere(open, outlook),
+    })
     const health = new Health({
       ...common,
       ollama,
@@ -121,7 +135,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           look,
           vitals: health.vitals,
           register: (spec, by) => register(common, spec, 'api', by),
-          choose: open => choose(seating, open),
+          choose: outlook,
           expect: (open, ahead) => expectWait(seating, open, ahead),
         })
         await app.register(events, common)

@@ -3,6 +3,7 @@
  * hears of it at once. Knows nothing of queues and facts: it tells how it ended.
  */
 import type { Call, Outgoing, Upstream } from '../call.ts'
+import type { Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import type { Sink } from './sink.ts'
 
@@ -26,6 +27,16 @@ export type Ending =
   | { readonly as: 'unreached'; readonly failure: Failure }
   | ({ readonly as: 'broken'; readonly failure: Failure } & Tally)
 
+/** The first of an answer, kept back until it is clear that this answer is the one. */
+export interface Hold {
+  /** Calls back once it has been held for long enough; asked when the first of it comes. */
+  readonly wait: (run: () => void) => Timer
+  /** More of it came. Is that enough? */
+  readonly enough: (chunk: Buffer) => boolean
+  /** The wait is over, and it was not. True calls the node off; false lets the answer out all the same. */
+  readonly giveUp: () => boolean
+}
+
 export interface Relay {
   readonly upstream: Upstream
   readonly out: Outgoing
@@ -34,6 +45,8 @@ export interface Relay {
   readonly headers: Readonly<Record<string, string>>
   /** Looks at the status before anything is written; true calls the node off. */
   readonly decline?: (status: number) => boolean
+  /** Asked once the head is there: is the client to see it only after a while? */
+  readonly hold?: (status: number, contentType: string) => Hold | undefined
   /** The first byte is here, and goes to the client next. */
   readonly begun?: (status: number) => void
   /** Each time something arrives. */
@@ -44,6 +57,8 @@ export interface Relay {
   readonly cut?: (cut: (failure: Failure) => void) => void
 }
 
+/** So much of an answer is not slow, whatever its lines. */
+const KEPT_BYTES_MAX = 256 * 1024
 /** The figures stand at the very end of an answer; /api/generate puts the context before them, token by token. */
 const TAIL_BYTES = 64 * 1024
 
@@ -74,6 +89,10 @@ export function relay(self: Relay): Promise<Ending> {
     let held = 0
     let over = false
     let call: Call | undefined
+    let hold: Hold | undefined
+    let window: Timer | undefined
+    const kept: Buffer[] = []
+    let keptBytes = 0
 
     const tally = (): Tally => ({
       status: head?.status ?? 0,
@@ -85,6 +104,7 @@ export function relay(self: Relay): Promise<Ending> {
     const finish = (ending: Ending): void => {
       if (over) return
       over = true
+      window?.cancel()
       deaf()
       resolve(ending)
     }
@@ -113,6 +133,30 @@ export function relay(self: Relay): Promise<Ending> {
       self.begun?.(head!.status)
       return true
     }
+    const pass = (chunk: Buffer): void => {
+      if (over || (!open && !begin())) return
+      bytes += chunk.length
+      chunks += 1
+      last.push(chunk)
+      held += chunk.length
+      while (held - last[0]!.length >= TAIL_BYTES) held -= last.shift()!.length
+      if (!sink.write(chunk)) call?.pause()
+    }
+    const release = (): void => {
+      hold = undefined
+      window?.cancel()
+      for (const chunk of kept.splice(0)) pass(chunk)
+    }
+    const keep = ({ wait, enough, giveUp }: Hold, chunk: Buffer): void => {
+      kept.push(chunk)
+      keptBytes += chunk.length
+      window ??= wait(() => {
+        if (!giveUp()) return release()
+        call?.abort()
+        finish({ as: 'declined', status: head!.status })
+      })
+      if (enough(chunk) || keptBytes > KEPT_BYTES_MAX) release()
+    }
 
     if (sink.closed) return resolve({ as: 'left', ...tally() })
     const deaf = sink.hear({ left, drained: () => call?.resume() })
@@ -132,19 +176,16 @@ export function relay(self: Relay): Promise<Ending> {
         contentType = header(headers, 'content-type')
         encoded = header(headers, 'content-encoding') !== ''
         head = { status, headers }
+        hold = encoded ? undefined : self.hold?.(status, contentType)
       },
       data(chunk) {
         if (over) return
         self.heard?.()
-        if (!open && !begin()) return
-        bytes += chunk.length
-        chunks += 1
-        last.push(chunk)
-        held += chunk.length
-        while (held - last[0]!.length >= TAIL_BYTES) held -= last.shift()!.length
-        if (!sink.write(chunk)) call?.pause()
+        if (hold === undefined) pass(chunk)
+        else keep(hold, chunk)
       },
       end() {
+        release()
         if (over || (!open && !begin())) return
         const ending = { as: 'ended', ...tally() } as const
         finish(ending)

@@ -6,19 +6,15 @@ import type { Outgoing, Upstream } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
-import type { Fleet } from '../projections/fleet.ts'
-import type { RequestsProjection } from '../projections/requests.ts'
-import { isFree, type RetriesProjection, retriesLeft } from '../projections/retries.ts'
+import { isFree, retriesLeft } from '../projections/retries.ts'
+import { Holding, type HoldNeeds } from './hold.ts'
 import { dialectOf, lastWords, plainly } from './refusals.ts'
 import { type Ending, relay } from './relay.ts'
 import type { Sink } from './sink.ts'
 
-export interface RunsNeeds {
+export interface RunsNeeds extends HoldNeeds {
   readonly engine: Engine
   readonly clock: Clock
-  readonly fleet: Fleet
-  readonly requests: RequestsProjection
-  readonly retries: RetriesProjection
   readonly upstream: (url: string) => Upstream
 }
 
@@ -69,6 +65,7 @@ export class Runs {
     const { clock, engine, upstream } = this.#needs
     const running: Running = { node, model, heardAt: clock.monotonic() }
     this.#running.set(id, running)
+    const holding = new Holding(this.#needs, id)
     try {
       return await relay({
         sink,
@@ -76,7 +73,12 @@ export class Runs {
         out,
         headers,
         decline: status => RETRIED.has(status) && run.decline(status),
-        begun: status => void engine.attempt('request', id, { type: 'request.begin', data: { status } }),
+        hold: (status, contentType) => holding.hold(status, contentType),
+        begun: status => {
+          const { heldMs } = holding
+          const data = { status, ...(heldMs !== undefined && { heldMs }) }
+          engine.attempt('request', id, { type: 'request.begin', data })
+        },
         heard: () => {
           running.heardAt = clock.monotonic()
         },

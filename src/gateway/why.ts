@@ -299,6 +299,7 @@ const TROUBLES: Readonly<Record<string, string>> = {
   broken: 'the connection broke',
   timeout: 'no answer came in time',
   lost: 'the node went down',
+  slow: 'the answer came far too slowly',
   wedged: 'the node had stopped answering inference',
   restart: 'the house was started anew',
   journal: 'the journal could not be written',

@@ -122,9 +122,9 @@ export const estimates = () =>
         self.together.set(replica, together)
         self.running.set(id, { replica, client, bodyBytes, together, assignedAt: at, begunAt: at })
       },
-      'request.begun': (self, { id, at }) => {
+      'request.begun': (self, { id, at, data: { heldMs = 0 } }) => {
         const run = self.running.get(id)
-        if (run !== undefined) run.begunAt = at
+        if (run !== undefined) run.begunAt = at - heldMs // what is held back comes out all at once
       },
       'request.completed': (self, { id, at, data }) => {
         const run = self.running.get(id)

@@ -29,6 +29,8 @@ export interface Open {
   rides: boolean
   /** Nodes it already failed on. */
   readonly tried: Set<string>
+  /** One of them was left because it was too slow. */
+  moved: boolean
 }
 
 export interface Requests {
@@ -76,6 +78,7 @@ export const requests = () =>
         assignedAt: 0,
         rides: false,
         tried: new Set(),
+        moved: false,
       }
       self.open.set(id, open)
       enter(self.queue, open)
@@ -99,6 +102,7 @@ export const requests = () =>
       const open = self.open.get(id)!
       stop(self, open, -open.cost)
       if (reason !== 'restart') open.tried.add(node)
+      open.moved ||= reason === 'slow'
       open.state = 'queued'
       enter(self.queue, open)
     },

@@ -12,10 +12,12 @@
  *  6. Back again, it may use one slot, and more as time passes: all of them after half a minute.
  */
 import type { Trigger } from '../../machines/breaker.ts'
+import type { Candidate } from '../../machines/request.ts'
 import type { Breakers, BreakerView } from '../projections/breakers.ts'
 import { type FleetNode, routable } from '../projections/fleet.ts'
-import { type Requests, runningOn } from '../projections/requests.ts'
+import { type Open, type Requests, runningOn } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
+import type { Choice } from './place.ts'
 
 /** What is known of the fleet, and of who wants what. */
 export interface Ground {
@@ -94,4 +96,15 @@ export function warmSlots(slots: number, backAt: number, now: number): number {
 export function nextSlotMs(slots: number, backAt: number, now: number): number | undefined {
   const warm = warmSlots(slots, backAt, now)
   return warm < slots ? Math.ceil((warm * RAMP_MS) / (slots - 1)) - (now - backAt) : undefined
+}
+
+/** Could another node answer a running request at once: from memory, in a slot that is idle? */
+export function elsewhere(
+  open: Open,
+  choose: (open: Open) => Choice & { readonly candidates: readonly Candidate[] },
+): boolean {
+  const tried = new Set([...open.tried, open.node])
+  const choice = choose({ ...open, tried })
+  if (choice.to !== 'assign' || tried.has(choice.node)) return false
+  return choice.candidates.some(({ node, resident }) => node === choice.node && resident)
 }

@@ -24,7 +24,7 @@ const NDJSON = ['Content-Type', 'application/x-ndjson']
 const broken = new Failure('ollama.broken', 'other side closed')
 
 async function stage(t: Test, more: Partial<Relay> = {}): Promise<Stage> {
-  const clock = virtualClock()
+  const { clock = virtualClock() } = more as { clock?: VirtualClock }
   const call = { paused: false, aborted: false }
   const { promise, resolve } = Promise.withResolvers<Omit<Stage, 'client' | 'clock' | 'call'>>()
   const server = createServer((_req, res) => {
@@ -257,6 +257,115 @@ t.test('a call can be broken from outside', async t => {
   cut(new Failure('ollama.lost', 'lost'))
   t.match(await ending, { as: 'broken', failure: { code: 'ollama.lost' } })
   t.ok(call.aborted)
+})
+
+// ── an answer that is held ───────────────────────────────────────────────────────────────────────────────────────
+
+/** Enough is three chunks; what to do at the end of the window is the test's. */
+const holding = (moves: boolean, clock = virtualClock()) => {
+  let seen = 0
+  return {
+    clock,
+    hold: () => ({
+      wait: (run: () => void) => clock.after(2_000, run),
+      enough: () => {
+        seen += 1
+        return seen >= 3
+      },
+      giveUp: () => moves,
+    }),
+  }
+}
+
+t.test('an answer that is held goes out with what makes it enough, piece by piece as it came', async t => {
+  let begun = 0
+  const { client, clock, node, ending } = await stage(t, {
+    ...holding(true),
+    begun: () => {
+      begun += 1
+    },
+  })
+  node.start(200, NDJSON)
+  node.data(Buffer.from('{"a":1}\n'))
+  await clock.advance(1_999)
+  node.data(Buffer.from('{"a":2}\n'))
+  t.equal(begun, 0)
+  node.data(Buffer.from('{"a":3}\n'))
+  t.equal(begun, 1)
+  await client.until('{"a":3}\n')
+  await clock.advance(10_000)
+  node.data(Buffer.from('{"a":4}\n'))
+  node.end()
+  await client.until('0\r\n\r\n')
+  t.match(client.text, /\{"a":1\}\n.*\{"a":2\}\n.*\{"a":3\}\n.*\{"a":4\}\n/s)
+  t.match(await ending, { as: 'ended', chunks: 4, bytes: 32 })
+})
+
+t.test('at the end of the window it is called off, unseen, or goes out all the same', async t => {
+  const moved = await stage(t, holding(true))
+  moved.node.start(200, NDJSON)
+  await moved.clock.advance(60_000)
+  moved.node.data(Buffer.from('{"a":1}\n'))
+  await moved.clock.advance(1_999)
+  t.notOk(moved.call.aborted, 'the window begins with the first byte')
+  await moved.clock.advance(1)
+  t.same(await moved.ending, { as: 'declined', status: 200 })
+  t.ok(moved.call.aborted)
+  t.notOk(moved.res.headersSent)
+  moved.node.data(Buffer.from('{"a":2}\n'))
+  t.equal(moved.client.text, '')
+
+  const kept = await stage(t, holding(false))
+  kept.node.start(200, NDJSON)
+  kept.node.data(Buffer.from('{"a":1}\n'))
+  await kept.clock.advance(2_000)
+  await kept.client.until('{"a":1}\n')
+  kept.node.data(Buffer.from('{"a":2}\n'))
+  await kept.client.until('{"a":2}\n')
+})
+
+t.test(
+  'one that ends while it is held is whole; one that breaks then can come from another node',
+  async t => {
+    const short = await stage(t, holding(true))
+    short.node.start(200, NDJSON)
+    short.node.data(Buffer.from('{"a":1}\n'))
+    short.node.end()
+    await short.client.until('0\r\n\r\n')
+    t.match(await short.ending, { as: 'ended', bytes: 8, chunks: 1 })
+    await short.clock.advance(2_000)
+    t.notOk(short.call.aborted)
+
+    const cut = await stage(t, holding(true))
+    cut.node.start(200, NDJSON)
+    cut.node.data(Buffer.from('{"a":1}\n'))
+    cut.node.fail(broken)
+    t.same(await cut.ending, { as: 'unreached', failure: broken })
+    t.equal(cut.client.text, '')
+  },
+)
+
+t.test('a client that leaves while its answer is held has had nothing', async t => {
+  const { client, clock, node, call, ending } = await stage(t, holding(true))
+  node.start(200, NDJSON)
+  node.data(Buffer.from('{"a":1}\n'))
+  client.socket.destroy()
+  t.match(await ending, { as: 'left', bytes: 0, chunks: 0 })
+  t.ok(call.aborted)
+  await clock.advance(2_000)
+})
+
+t.test('what cannot be read is not held, and nothing is held beyond a quarter of a megabyte', async t => {
+  const packed = await stage(t, holding(true))
+  packed.node.start(200, [...NDJSON, 'Content-Encoding', 'gzip'])
+  packed.node.data(Buffer.from('packed'))
+  await packed.client.until('packed')
+  const large = await stage(t, holding(true))
+  large.node.start(200, NDJSON)
+  large.node.data(Buffer.alloc(256 * 1024, 'x'))
+  t.notOk(large.res.headersSent)
+  large.node.data(Buffer.from('y'))
+  await large.client.until('y')
 })
 
 t.test('only the end of a long answer is kept for its figures', async t => {

@@ -125,6 +125,21 @@ t.test('one that might have been tried again says why it was not', async t => {
   )
 })
 
+t.test('one that was moved says so', async t => {
+  t.match(
+    tell(
+      0,
+      admitted,
+      assigned(100, 'a'),
+      [2_300, 'request.retried', { node: 'a', reason: 'slow' }],
+      assigned(2_400, 'b'),
+      begun(2_500),
+      [3_000, 'request.completed', { status: 200 }],
+    ),
+    /^First ran on a .*; there, the answer came far too slowly\. Then ran on b /,
+  )
+})
+
 t.test('a retried request that is waiting again does not blame the node it left for its end', async t => {
   const rows = [
     admitted,

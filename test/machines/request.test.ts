@@ -78,6 +78,15 @@ t.test('before the first byte it is tried again, as often as it was told and whi
   given(t, request, admitted, assigned).when(fail(1_300, false)).answers(over(300), 'failed')
 })
 
+t.test('what was held back is told with its first byte', async t => {
+  given(t, request, admitted, assigned)
+    .when({ type: 'request.begin', at: 1_300, data: { status: 200, heldMs: 90 } })
+    .answers(
+      [{ type: 'request.begun', data: { node: 'a', status: 200, ttftMs: 300, heldMs: 90 } }],
+      'answering',
+    )
+})
+
 t.test('where all together have been retried enough, it is not, and the fact says why', async t => {
   const fail = (at: number) =>
     ({
@@ -96,6 +105,17 @@ t.test('where all together have been retried enough, it is not, and the fact say
   given(t, request, admitted, assigned, retried, second)
     .when(fail(1_500))
     .answers([{ type: 'request.failed', data: { ...end, totalMs: 500 } as never }], 'failed')
+})
+
+t.test('one that comes too slowly is moved while it may be tried again, and else goes on', async t => {
+  const move = (at: number) => ({ type: 'request.move', at, data: {} }) as const
+  given(t, request, admitted, assigned)
+    .when(move(1_300))
+    .answers([{ type: 'request.retried', data: { node: 'a', reason: 'slow' } }], 'queued')
+  given(t, request, admitted, assigned).when(move(10_000)).answers([], 'running')
+  const second = { ...assigned, at: 1_400, data: { ...assigned.data, attempt: 2 } }
+  given(t, request, admitted, assigned, retried, second).when(move(1_500)).answers([], 'running')
+  given(t, request, admitted, assigned, begun).when(move(1_500)).answers([], 'answering')
 })
 
 t.test('after the first byte never', async t => {

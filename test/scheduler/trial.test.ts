@@ -4,7 +4,16 @@ import type { FleetNode } from '../../src/projections/fleet.ts'
 import { emptyQueue } from '../../src/projections/queue.ts'
 import type { Open } from '../../src/projections/requests.ts'
 import type { Replica } from '../../src/projections/residency.ts'
-import { cover, type Ground, needed, nextSlotMs, verdict, warmSlots } from '../../src/scheduler/trial.ts'
+import type { Choice } from '../../src/scheduler/place.ts'
+import {
+  cover,
+  elsewhere,
+  type Ground,
+  needed,
+  nextSlotMs,
+  verdict,
+  warmSlots,
+} from '../../src/scheduler/trial.ts'
 
 const view = (more: Partial<BreakerView> = {}): BreakerView => ({
   state: 'closed',
@@ -122,4 +131,18 @@ t.test('when the next slot comes is known', async t => {
   t.same([at(30_000), at(0, 1), at(-1)], [undefined, undefined, undefined])
   t.equal(at(0, 8), 4_286, 'rounded up: then it is there')
   t.equal(warmSlots(8, 0, 4_286), 2)
+})
+
+t.test('elsewhere: another node, from memory, at once', async t => {
+  const open = { node: 'a', tried: new Set(['b']) } as unknown as Open
+  const answer = (to: Choice['to'], node: string, resident = true): boolean =>
+    elsewhere(open, ({ tried }) => {
+      t.same([...tried], ['b', 'a'])
+      return { to, node, candidates: [{ node, resident, idle: 1, estimateMs: 0 }] } as never
+    })
+  t.equal(answer('assign', 'c'), true)
+  t.equal(answer('assign', 'c', false), false, 'its load had failed')
+  t.equal(answer('assign', 'a'), false, 'nobody but those it was on')
+  t.equal(answer('load', 'c'), false)
+  t.equal(answer('wait', 'c'), false)
 })

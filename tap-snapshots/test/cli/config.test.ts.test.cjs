@@ -29,6 +29,7 @@ FLAG                   VARIABLE                   VALUE                         
 --suspect-after        QUIPU_SUSPECT_AFTER        30s                                     default
 --body-max             QUIPU_BODY_MAX             1536                                    env
 --connections-max      QUIPU_CONNECTIONS_MAX      4096                                    default
+--slow-move            QUIPU_SLOW_MOVE            off                                     default
 --grace                QUIPU_GRACE                5s                                      default
 --log                  QUIPU_LOG                  warn                                    default
                        OLLAMA_HOST                127.0.0.1:1                             env

@@ -74,6 +74,9 @@ variable, and a variable over the default.
                           answers [30s; QUIPU_SUSPECT_AFTER]
   --body-max BYTES        largest request body; uploads of blobs have no limit [64M; QUIPU_BODY_MAX]
   --connections-max N     connections of clients at once [4096; QUIPU_CONNECTIONS_MAX]
+  --slow-move off|interactive|batch|all
+                          class of requests whose answer goes to another node when it begins far too
+                          slowly [off; QUIPU_SLOW_MOVE]
   --grace DURATION        how long answers under way may take to end when the house stops [5s;
                           QUIPU_GRACE]
   --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
@@ -312,6 +315,9 @@ nodes. Every option can also be given as the variable named behind its default.
                           answers [30s; QUIPU_SUSPECT_AFTER]
   --body-max BYTES        largest request body; uploads of blobs have no limit [64M; QUIPU_BODY_MAX]
   --connections-max N     connections of clients at once [4096; QUIPU_CONNECTIONS_MAX]
+  --slow-move off|interactive|batch|all
+                          class of requests whose answer goes to another node when it begins far too
+                          slowly [off; QUIPU_SLOW_MOVE]
   --grace DURATION        how long answers under way may take to end when the house stops [5s;
                           QUIPU_GRACE]
   --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;

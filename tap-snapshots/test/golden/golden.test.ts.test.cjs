@@ -82,7 +82,8 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
     "rides": false,
     "tried": [
      "gpu-1"
-    ]
+    ],
+    "moved": false
    }
   },
   "queue": {
