@@ -6,8 +6,9 @@ import { node } from './node.ts'
 import { policy } from './policy.ts'
 import { replica } from './replica.ts'
 import { request } from './request.ts'
+import { setting } from './setting.ts'
 
-export const entities = { node, breaker, model, replica, request, policy } as const
+export const entities = { node, breaker, model, replica, request, policy, setting } as const
 
 export type Kind = keyof typeof entities
 export type Fact = FactOf<(typeof entities)[Kind]>

@@ -24,6 +24,7 @@ const KINDS = Object.keys({
   replica: true,
   request: true,
   policy: true,
+  setting: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {
@@ -46,7 +47,7 @@ export const events: Verb = {
     id: {
       value: 'ID',
       fallback: 'all',
-      sentence: 'only about this node, model, model@node or request; several with commas',
+      sentence: 'only about this node, model, model@node, request or setting; several with commas',
     },
     after: {
       value: 'SEQ',

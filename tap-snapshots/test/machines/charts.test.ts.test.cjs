@@ -82,3 +82,8 @@ queued ──request.cancelled──▶ cancelled
 new ──request.admitted──▶ queued
 new ──request.late──▶ forgotten
 `
+
+exports[`test/machines/charts.test.ts > TAP > every state of the setting chart can be reached, and none acts > chart 1`] = `
+set ──setting.reset──▶ unset
+setting ──setting.set──▶ set
+`
