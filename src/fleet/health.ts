@@ -67,6 +67,10 @@ export class Health {
 
   constructor(needs: HealthNeeds) {
     this.#needs = needs
+    /** The next looks were set by the old pace; after these they go by the new one. */
+    const turned = (self: Health, { id }: { readonly id: string }): void => {
+      if (id === 'probe-every') for (const name of self.#watches.keys()) void self.look(name)
+    }
     this.reactor = reactor(this as Health, {
       on: {
         'node.registered': (self, { id }) => self.#follow(id),
@@ -75,6 +79,8 @@ export class Health {
           for (const model of needs.catalog.state.keys()) self.#forgetModel(model)
         },
         'request.retried': (self, { data: { node } }) => void self.look(node),
+        'setting.set': turned,
+        'setting.reset': turned,
       },
       resume: self => {
         for (const name of needs.fleet.state.keys()) self.#follow(name)
@@ -153,7 +159,8 @@ export class Health {
         await this.#prove(client, loss.model)
       if (this.#watches.get(name) !== watch) return
       const answerMs = Math.round(clock.monotonic() - began)
-      this.#vitals.set(name, { tags, ps, seenAt: clock.now(), answerMs, misses: 0 })
+      const seenAt = clock.now()
+      this.#vitals.set(name, { tags, ps, lookedAt: seenAt, seenAt, answerMs, misses: 0 })
       engine.attempt('node', name, { type: 'node.answer', data: { version }, by: 'health' })
       this.#compare(name, tags, ps, seenFrom)
     } catch (error) {
@@ -165,7 +172,8 @@ export class Health {
   #miss(name: string, failure: Failure): void {
     const before = this.#vitals.get(name) ?? { tags: [], ps: [], seenAt: 0, answerMs: 0, misses: 0 }
     const misses = before.misses + 1
-    this.#vitals.set(name, { ...before, misses, error: failure.message })
+    const lookedAt = this.#needs.clock.now()
+    this.#vitals.set(name, { ...before, lookedAt, misses, error: failure.message })
     if (misses < this.#needs.settings.lostAfter) return
     const reason = LOSSES[failure.code] ?? 'silence'
     this.#needs.engine.attempt('node', name, { type: 'node.lose', data: { reason }, by: 'health' })

@@ -4,6 +4,8 @@ import type { PsRow, TagRow } from './ollama.ts'
 export interface Vitals {
   readonly tags: readonly TagRow[]
   readonly ps: readonly PsRow[]
+  /** When it was last looked at, milliseconds since the epoch, with or without an answer. */
+  readonly lookedAt: number
   /** When it last answered, milliseconds since the epoch, and how long that took. */
   readonly seenAt: number
   readonly answerMs: number

@@ -8,7 +8,7 @@ import type { Engine } from '../engine/engine.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import { type EstimatesProjection, seenOf } from '../projections/estimates.ts'
-import { type Fleet, type FleetNode, routable } from '../projections/fleet.ts'
+import { type Fleet, type FleetNode, isSimulated, routable } from '../projections/fleet.ts'
 import type { History } from '../projections/history.ts'
 import { keyOf, lineup } from '../projections/queue.ts'
 import { type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
@@ -20,6 +20,8 @@ import { isOpen, type RequestSummary, type Story, summary, touched, waiting } fr
 export interface NodeVitals {
   readonly seenAt: number
   readonly answerMs: number
+  /** When it was last looked at, with or without an answer. */
+  readonly lookedAt?: number
   readonly misses: number
   readonly error?: string
 }
@@ -114,7 +116,7 @@ function nodeView(needs: ViewNeeds, node: FleetNode): Told<typeof Node> {
     name,
     url,
     standing: standing(node),
-    simulated: origin === 'embedded' || /^(true|on|yes|1)$/i.test(labels.simulated ?? ''),
+    simulated: isSimulated(node),
     origin,
     version,
     slots,

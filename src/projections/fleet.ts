@@ -40,6 +40,16 @@ export function routable(node: FleetNode): boolean {
   return node.reach === 'up' && node.duty === 'active'
 }
 
+/** No real models: a simulation, which the house started itself or somebody labelled so. */
+export function isSimulated({ origin, labels }: Pick<NodeData, 'origin' | 'labels'>): boolean {
+  return origin === 'embedded' || /^(true|on|yes|1)$/i.test(labels.simulated ?? '')
+}
+
+/** Does it answer, and is its breaker not open? A node in drain may well be healthy. */
+export function healthy({ reach }: FleetNode, breaker: 'closed' | 'open' | 'halfOpen' = 'closed'): boolean {
+  return reach === 'up' && breaker !== 'open'
+}
+
 function turn(nodes: Map<string, FleetNode>, name: string, change: Partial<FleetNode>): void {
   nodes.set(name, { ...nodes.get(name)!, ...change })
 }

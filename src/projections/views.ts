@@ -4,9 +4,14 @@ import { catalog } from './catalog.ts'
 import { estimates } from './estimates.ts'
 import { fleet } from './fleet.ts'
 import { history } from './history.ts'
+import { recent } from './recent.ts'
 import { requests } from './requests.ts'
 import { residency } from './residency.ts'
 import { retries } from './retries.ts'
+import { servers } from './servers.ts'
+import { settings } from './settings.ts'
+import { traffic } from './traffic.ts'
+import { usage } from './usage.ts'
 
 export const views = () => ({
   fleet: fleet(),
@@ -17,4 +22,9 @@ export const views = () => ({
   estimates: estimates(),
   catalog: catalog(),
   history: history(),
+  recent: recent(),
+  servers: servers(),
+  settings: settings(),
+  traffic: traffic(),
+  usage: usage(),
 })
