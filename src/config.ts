@@ -1,6 +1,6 @@
 /**
  * Every knob: its flag, its variable, its default, its parser, its sentence. The only reader of the environment.
- * Read once, frozen, passed down. A flag wins over a variable.
+ * Read once, frozen, passed down. A flag wins over a variable. Some may be turned later; see live.ts.
  */
 import { Failure } from './failure.ts'
 
@@ -15,6 +15,8 @@ interface Knob<T> {
   readonly sentence: string
   /** May be given more than once; the variable holds them separated by blanks or semicolons. */
   readonly list?: true
+  /** May be turned while the house runs: whoever reads it does so whenever it is needed, and keeps no copy. */
+  readonly live?: true
 }
 
 /** How to reach a node, as `URL[,name=…][,slots=…][,resident=…][,label.KEY=VALUE]` gives it. */
@@ -106,6 +108,7 @@ export const knobs = {
     default: 512,
     parse: whole(1, 100_000),
     sentence: 'requests that may wait; one more is refused with 503 and Retry-After',
+    live: true,
   }),
   clientQueueMax: knob({
     flag: 'client-queue-max',
@@ -113,6 +116,7 @@ export const knobs = {
     default: 256,
     parse: whole(1, 100_000),
     sentence: 'requests of one client that may wait; one more is refused with 503 and Retry-After',
+    live: true,
   }),
   clientRunningMax: knob({
     flag: 'client-running-max',
@@ -120,6 +124,7 @@ export const knobs = {
     default: 100_000,
     parse: whole(1, 100_000),
     sentence: 'requests of one client that may run at once; more of them wait, and let others by',
+    live: true,
   }),
   starveMs: knob({
     flag: 'starve-after',
@@ -128,6 +133,7 @@ export const knobs = {
     parse: durationMs,
     sentence:
       'wait after which every fourth turn is for those who have waited so long, whatever their priority',
+    live: true,
   }),
   waitMaxMs: knob({
     flag: 'wait-max',
@@ -135,6 +141,7 @@ export const knobs = {
     default: 600_000,
     parse: durationMs,
     sentence: 'how long a request may wait for a slot before it is refused',
+    live: true,
   }),
   attemptsMax: knob({
     flag: 'attempts-max',
@@ -142,6 +149,7 @@ export const knobs = {
     default: 3,
     parse: whole(1, 20),
     sentence: 'how often a request is sent to a node in all, while no byte of an answer has come',
+    live: true,
   }),
   loadMaxMs: knob({
     flag: 'load-max',
@@ -149,13 +157,15 @@ export const knobs = {
     default: 1_800_000,
     parse: durationMs,
     sentence: 'how long loading a model may take',
+    live: true,
   }),
   probeMs: knob({
     flag: 'probe-every',
     value: 'DURATION',
     default: 5_000,
-    parse: durationMs,
+    parse: atLeast(10, durationMs),
     sentence: 'how often each node is looked at, give or take a fifth',
+    live: true,
   }),
   lostAfter: knob({
     flag: 'lost-after',
@@ -163,13 +173,15 @@ export const knobs = {
     default: 3,
     parse: whole(1, 100),
     sentence: 'looks in a row without an answer until a node counts as lost',
+    live: true,
   }),
   suspectMs: knob({
     flag: 'suspect-after',
     value: 'DURATION',
     default: 30_000,
-    parse: durationMs,
+    parse: atLeast(10, durationMs),
     sentence: 'silence of a running request after which its node must prove that it still answers',
+    live: true,
   }),
   bodyMaxBytes: knob({
     flag: 'body-max',
@@ -177,6 +189,7 @@ export const knobs = {
     default: 64 * 1024 * 1024,
     parse: bytes,
     sentence: 'largest request body; uploads of blobs have no limit',
+    live: true,
   }),
   connectionsMax: knob({
     flag: 'connections-max',
@@ -198,6 +211,7 @@ export const knobs = {
     default: 5_000,
     parse: durationMs,
     sentence: 'how long answers under way may take to end when the house stops',
+    live: true,
   }),
   log: knob({
     flag: 'log',
@@ -208,38 +222,40 @@ export const knobs = {
   }),
 }
 
-export type Config = Readonly<{ [Name in keyof typeof knobs]: (typeof knobs)[Name]['default'] }> & {
+export type KnobName = keyof typeof knobs
+
+export const knobNames = Object.keys(knobs) as readonly KnobName[]
+
+export type Config = Readonly<{ [Name in KnobName]: (typeof knobs)[Name]['default'] }> & {
   /** OLLAMA_HOST, where an Ollama is looked for when no node is configured. */
   readonly ollamaHost: string
+  readonly sources: Readonly<Record<KnobName, Source>>
 }
 
 export type Flags = Readonly<Record<string, string | readonly string[] | undefined>>
 
-/** Where a value came from, for `quipu config`. */
+/** Where a value came from. */
 export type Source = 'flag' | 'env' | 'default'
 
 /** Throws a Failure `config.invalid` that names the flag or variable, what it held, and what would be right. */
 export function readConfig(flags: Flags = {}, env: NodeJS.ProcessEnv = process.env): Config {
   const config: Record<string, unknown> = { ollamaHost: env.OLLAMA_HOST ?? '' }
-  for (const [name, row] of Object.entries(knobs) as [string, Knob<unknown>][]) {
-    config[name] = given(row, flags, env)?.value ?? row.default
+  const sources: Record<string, Source> = {}
+  for (const [name, row] of Object.entries(knobs) as [KnobName, Knob<unknown>][]) {
+    const found = given(row, flags, env)
+    config[name] = found === undefined ? row.default : found.value
+    sources[name] = found?.source ?? 'default'
   }
-  const { host, port } = config as unknown as Config
+  const { host } = config as unknown as Config
   const split = /^(?:https?:\/\/)?(\[[^\]]+\]|[^:/]*)(?::(\d+))?\/?$/.exec(host)
   if (split !== null) {
     config.host = (split[1] || '127.0.0.1').replace(/^\[|\]$/g, '')
-    const asked = given(knobs.port as Knob<unknown>, flags, env)
-    config.port = asked === undefined && split[2] !== undefined ? Number(split[2]) : port
+    if (sources.port === 'default' && split[2] !== undefined) {
+      config.port = Number(split[2])
+      sources.port = sources.host!
+    }
   }
-  return Object.freeze(config) as Config
-}
-
-export function sourceOfKnob(
-  name: keyof typeof knobs,
-  flags: Flags,
-  env: NodeJS.ProcessEnv = process.env,
-): Source {
-  return given(knobs[name] as Knob<unknown>, flags, env)?.source ?? 'default'
+  return Object.freeze({ ...config, sources: Object.freeze(sources) }) as unknown as Config
 }
 
 export function variableOf({ flag, env }: Pick<Knob<unknown>, 'flag' | 'env'>): string {
@@ -279,6 +295,13 @@ function whole(min: number, max: number): (text: string) => number {
       throw new Error(`"${value}" is not a whole number from ${min} to ${max}`)
     }
     return number
+  }
+}
+
+function atLeast(min: number, parse: (text: string) => number): (text: string) => number {
+  return value => {
+    if (parse(value) < min) throw new Error(`"${value}" is less than ${min}ms`)
+    return parse(value)
   }
 }
 
@@ -340,4 +363,48 @@ export function nodeSpec(value: string): NodeSpec {
     else throw new Error(`"${option}" is not one of name=…, slots=…, resident=…, label.KEY=VALUE`)
   }
   return spec
+}
+
+/** A value as it could be typed. */
+export function shown(name: KnobName, value: unknown): string {
+  const { value: shape } = knobs[name] as { value?: string }
+  if (Array.isArray(value)) {
+    return value.length === 0
+      ? 'none'
+      : value.map(item => (name === 'nodes' ? specText(item) : item)).join(' ')
+  }
+  if (typeof value === 'boolean') return value ? 'on' : 'off'
+  if (typeof value === 'number' && shape === 'DURATION') return durationText(value)
+  if (typeof value === 'number' && shape === 'BYTES') return bytesText(value)
+  return String(value)
+}
+
+function specText({ url, name, slots, residentMax, labels }: NodeSpec): string {
+  const options = [
+    ...(name === undefined ? [] : [`name=${name}`]),
+    ...(slots === undefined ? [] : [`slots=${slots}`]),
+    ...(residentMax === undefined ? [] : [`resident=${residentMax}`]),
+    ...Object.entries(labels).map(([key, held]) => `label.${key}=${held}`),
+  ]
+  return [url, ...options].join(',')
+}
+
+function durationText(ms: number): string {
+  const units = [
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1_000],
+  ] as const
+  const whole = units.find(([, size]) => ms > 0 && ms % size === 0)
+  return whole === undefined ? `${ms}ms` : `${ms / whole[1]}${whole[0]}`
+}
+
+function bytesText(bytes: number): string {
+  const units = [
+    ['G', 1024 ** 3],
+    ['M', 1024 ** 2],
+    ['K', 1024],
+  ] as const
+  const whole = units.find(([, size]) => bytes > 0 && bytes % size === 0)
+  return whole === undefined ? String(bytes) : `${bytes / whole[1]}${whole[0]}`
 }

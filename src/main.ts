@@ -1,5 +1,6 @@
 /** The house, assembled top to bottom. */
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { replicaId } from '../machines/replica.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -21,6 +22,7 @@ import { openServer } from './gateway/server.ts'
 import { Damage } from './journal/damage.ts'
 import type { Journal } from './journal/journal.ts'
 import { openLevelJournal } from './journal/level.ts'
+import { liveConfig } from './live.ts'
 import { decodeTps } from './projections/estimates.ts'
 import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
 import { views } from './projections/views.ts'
@@ -32,6 +34,7 @@ import { Seats } from './scheduler/seats.ts'
 import { elsewhere } from './scheduler/trial.ts'
 import { trips } from './scheduler/trips.ts'
 import { type Sim, startSims } from './sim/sim.ts'
+import { ServerStats } from './stats/sampler.ts'
 
 /** How long a client that was sent away may take to read why. */
 const CUT_MS = 500
@@ -40,7 +43,7 @@ export interface HouseOptions {
   readonly config: Config
   readonly version: string
   readonly clock?: Clock
-  /** Instead of the one on disk in `config.data`. */
+  /** Instead of the one on disk in `config.data`; then nothing else is kept there either. */
   readonly journal?: Journal
   /** Called for what should never happen. Default: the process ends, and the journal brings it back. */
   readonly onBug?: (error: unknown) => void
@@ -57,12 +60,15 @@ export interface House {
   readonly replayMs: number
   readonly journal: Journal
   readonly engine: Engine
+  /** What holds now, whatever was set meanwhile. */
+  readonly config: Config
   close(): Promise<void>
 }
 
 export async function openHouse(options: HouseOptions): Promise<House> {
-  const { config, version, clock = systemClock, onBug = crash } = options
-  const journal = options.journal ?? (await openLevelJournal({ dir: config.data, clock, create: true }))
+  const { config: startConfig, version, clock = systemClock, onBug = crash } = options
+  const { data: dir } = startConfig
+  const journal = options.journal ?? (await openLevelJournal({ dir, clock, create: true }))
   const closing: (() => unknown)[] = [() => journal.close()]
   const close = async (): Promise<void> => {
     for (const step of closing.reverse()) await step()
@@ -75,11 +81,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const began = clock.monotonic()
     const { seq: facts } = await engine.replay()
     const replayMs = clock.monotonic() - began
+    const config = liveConfig(startConfig, answers.settings.state.values)
 
     const ollamas = new Ollamas(config)
     closing.push(() => ollamas.close())
     const ollama = (url: string) => ollamas.at(url)
-    const common = { engine, clock, config, journal, version, ...answers }
+    const common = { engine, clock, config, startConfig, journal, version, ...answers }
 
     const seats = new Seats(common)
     const affinity = new Affinity(clock)
@@ -109,6 +116,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     })
     closing.push(() => health.close())
     const look = (name: string) => health.look(name)
+    const samples = new ServerStats({
+      ...common,
+      vitals: health.vitals,
+      dir: options.journal === undefined ? join(dir, 'stats') : undefined,
+      warn: message => server.log.warn(message),
+    })
     const api = new OllamaApi({
       ...common,
       look,
@@ -134,6 +147,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           ...common,
           look,
           vitals: health.vitals,
+          samples,
           register: (spec, by) => register(common, spec, 'api', by),
           choose: outlook,
           expect: (open, ahead) => expectWait(seating, open, ahead),
@@ -143,6 +157,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       },
     })
 
+    await samples.open()
+    samples.start()
+    closing.push(() => samples.close())
     engine.start(
       seats.reactor,
       scheduler(seating),
@@ -182,7 +199,18 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     })
     await Promise.all([...answers.fleet.state.keys()].map(look))
     const host = address.includes(':') ? `[${address}]` : address
-    return { url: `http://${host}:${port}`, address, port, nodes, facts, replayMs, journal, engine, close }
+    return {
+      url: `http://${host}:${port}`,
+      address,
+      port,
+      nodes,
+      facts,
+      replayMs,
+      journal,
+      engine,
+      config,
+      close,
+    }
   } catch (error) {
     await close()
     throw error

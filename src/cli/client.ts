@@ -10,7 +10,7 @@ const ANSWER_MAX_MS = 60_000
 export type Query = Readonly<Record<string, string | number | undefined>>
 
 interface Ask {
-  readonly method?: 'GET' | 'POST' | 'DELETE'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly query?: Query
   readonly body?: object
   readonly headers?: Readonly<Record<string, string>>

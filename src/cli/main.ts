@@ -34,6 +34,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'tell why a request went where it went',
     load: async () => (await import('./explain.ts')).explain,
   },
+  stats: {
+    does: 'print tables of what happened',
+    load: async () => (await import('./stats.ts')).stats,
+  },
   events: { does: 'follow the facts as they happen', load: async () => (await import('./events.ts')).events },
   journal: { does: 'page through the facts', load: async () => (await import('./journal.ts')).journal },
   audit: {
@@ -41,7 +45,7 @@ const verbs: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./audit.ts')).audit,
   },
   config: {
-    does: 'show every setting, and who set it',
+    does: 'show every setting and who set it; set some while a house runs',
     load: async () => (await import('./config.ts')).config,
   },
   version: { does: 'print the version', load: async () => (await import('./version.ts')).version },

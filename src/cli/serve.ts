@@ -1,6 +1,6 @@
 /** `quipu serve`: a house in the foreground. What it is and what to try next go to stdout, its log to stderr. */
 import { systemClock } from '../clock.ts'
-import { type Config, readConfig } from '../config.ts'
+import { type Config, knobNames, readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import type { Node, Told } from '../gateway/schema.ts'
 import { type House, openHouse } from '../main.ts'
@@ -8,7 +8,7 @@ import { Client, reachable } from './client.ts'
 import type { ModelRow } from './models.ts'
 import { countOf, durationOf } from './quantities.ts'
 import { program, release } from './release.ts'
-import { knobNames, knobOptions } from './settings.ts'
+import { knobOptions } from './settings.ts'
 import { aborted, interruption } from './signals.ts'
 import { tableLines } from './table.ts'
 import { remark, say, tinted } from './terminal.ts'
@@ -35,8 +35,8 @@ export const serve: Verb = {
   endures: true,
   async run({ flags }) {
     const stop = interruption()
-    const config = readConfig(flags)
-    const house = await openHouse({ config, version: release() })
+    const house = await openHouse({ config: readConfig(flags), version: release() })
+    const { config } = house
     await introduce(house, config)
     await aborted(stop)
     remark('quipu: closing; once more ends it at once')

@@ -1,10 +1,6 @@
-/** The knobs of config.ts, as options of a verb and as people read their values. */
-import { knobs, type NodeSpec, variableOf } from '../config.ts'
+/** The knobs of config.ts as options of a verb. */
+import { type KnobName, knobs, shown, variableOf } from '../config.ts'
 import type { Option, Options } from './verb.ts'
-
-export type KnobName = keyof typeof knobs
-
-export const knobNames = Object.keys(knobs) as readonly KnobName[]
 
 export function knobOptions(...names: readonly KnobName[]): Options {
   return Object.fromEntries(
@@ -32,48 +28,4 @@ export function told(sentences: Readonly<Partial<Record<KnobName, string>>>): Op
   return Object.fromEntries(
     options.map(([flag, row], i) => [flag, { ...row, sentence: sentences[names[i]!]! }]),
   )
-}
-
-/** A value as it could be typed. */
-export function shown(name: KnobName, value: unknown): string {
-  const { value: shape } = knobs[name] as { value?: string }
-  if (Array.isArray(value)) {
-    return value.length === 0
-      ? 'none'
-      : value.map(item => (name === 'nodes' ? specText(item) : item)).join(' ')
-  }
-  if (typeof value === 'boolean') return value ? 'on' : 'off'
-  if (typeof value === 'number' && shape === 'DURATION') return durationText(value)
-  if (typeof value === 'number' && shape === 'BYTES') return bytesText(value)
-  return String(value)
-}
-
-function specText({ url, name, slots, residentMax, labels }: NodeSpec): string {
-  const options = [
-    ...(name === undefined ? [] : [`name=${name}`]),
-    ...(slots === undefined ? [] : [`slots=${slots}`]),
-    ...(residentMax === undefined ? [] : [`resident=${residentMax}`]),
-    ...Object.entries(labels).map(([key, held]) => `label.${key}=${held}`),
-  ]
-  return [url, ...options].join(',')
-}
-
-function durationText(ms: number): string {
-  const units = [
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1_000],
-  ] as const
-  const whole = units.find(([, size]) => ms > 0 && ms % size === 0)
-  return whole === undefined ? `${ms}ms` : `${ms / whole[1]}${whole[0]}`
-}
-
-function bytesText(bytes: number): string {
-  const units = [
-    ['G', 1024 ** 3],
-    ['M', 1024 ** 2],
-    ['K', 1024],
-  ] as const
-  const whole = units.find(([, size]) => bytes > 0 && bytes % size === 0)
-  return whole === undefined ? String(bytes) : `${bytes / whole[1]}${whole[0]}`
 }

@@ -6,13 +6,15 @@
 import type { FastifyPluginAsync, FastifyReply, RouteOptions } from 'fastify'
 import { Refusal } from '../../machines/entity.ts'
 import type { NodeCommand } from '../../machines/node.ts'
-import type { NodeSpec } from '../config.ts'
+import type { Config, NodeSpec } from '../config.ts'
 import type { Ask } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import { type Door, doors, hang } from './doors.ts'
 import { openapi } from './openapi.ts'
 import { QUEUE_LIMIT, REQUESTS_LIMIT } from './schema.ts'
+import { type SettingsNeeds, settingDoors } from './settings.ts'
+import { type TablesNeeds, tableDoors } from './tables.ts'
 import { Trail } from './trail.ts'
 import {
   allModels,
@@ -26,7 +28,8 @@ import {
 } from './views.ts'
 import { story, summary } from './why.ts'
 
-export interface ControlNeeds extends ViewNeeds {
+export interface ControlNeeds extends ViewNeeds, SettingsNeeds, TablesNeeds {
+  readonly config: Config
   readonly journal: Journal
   /** Of the package. */
   readonly version: string
@@ -34,6 +37,14 @@ export interface ControlNeeds extends ViewNeeds {
   readonly register: (spec: NodeSpec, by: string) => Promise<string>
   /** Looks at a node now. */
   readonly look: (name: string) => Promise<void>
+}
+
+/** How all of these doors go about it. */
+export interface Manners {
+  /** The answer, once what it shows is on disk. */
+  readonly told: <T>(reply: FastifyReply, answer: T) => Promise<T>
+  /** For doors that write: not while the journal cannot. */
+  readonly write: Pick<RouteOptions, 'onRequest'>
 }
 
 /** Who registers a node wants to hear whether it answers, but not for long. */
@@ -59,7 +70,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   })
 
   /** First of all, before a body is read or a name looked up. */
-  const write: Pick<RouteOptions, 'onRequest'> = {
+  const write: Manners['write'] = {
     onRequest: async (_request, reply) => {
       if (engine.writable) return
       reply.raw.setHeader('Retry-After', '10')
@@ -165,6 +176,11 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     const waits = open?.state === 'queued' ? { waits: outlook(needs, open) } : {}
     return told(reply, story(facts, { now: clock.now(), around, ...waits }))
   })
+
+  // ── settings and tables ──────────────────────────────────────────────────────────────────────────────────────
+
+  settingDoors(app, needs, { told, write })
+  tableDoors(app, needs, { told, write })
 
   // ── the house itself ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,15 +4,23 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import {
+  ConfigTable,
+  ConfigTableQuery,
   checked,
   Entry,
   EventsQuery,
   type Given,
   Health,
+  HistoryQuery,
   Index,
+  InferenceQueueQuery,
+  InferenceQueueTable,
   JournalQuery,
   Models,
+  ModelsQuery,
+  ModelsTable,
   NewNode,
+  NewValue,
   NodeGone,
   NodeInFull,
   NodeName,
@@ -21,15 +29,26 @@ import {
   QueueQuery,
   RequestId,
   RequestInFull,
+  RequestStatsQuery,
+  RequestStatsTable,
   Requests,
   RequestsQuery,
+  Rollback,
+  ServerStatsQuery,
+  ServerStatsTable,
+  ServersQuery,
+  ServersTable,
+  Setting,
+  SettingChanges,
+  SettingName,
+  Settings,
   type Told,
   type TSchema,
   Why,
 } from './schema.ts'
 
 export interface Door {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly path: string
   readonly sentence: string
   readonly params?: TSchema
@@ -39,6 +58,8 @@ export interface Door {
   readonly status?: number
   readonly answer?: TSchema
   readonly media?: string
+  /** May be asked for as CSV, too: a line for each of the array's objects, under the names of their properties. */
+  readonly csv?: true
   /** Statuses it may answer instead, beyond those any door may. */
   readonly refusals?: readonly number[]
 }
@@ -148,6 +169,99 @@ export const doors = {
     media: 'text/event-stream',
     refusals: [400, 503],
   },
+  config: {
+    method: 'GET',
+    path: '/quipu/config',
+    sentence: 'Every setting, what holds, and who says so',
+    answer: Settings,
+  },
+  configHistory: {
+    method: 'GET',
+    path: '/quipu/config/history',
+    sentence: 'What was set while the house ran, newest first',
+    query: HistoryQuery,
+    answer: SettingChanges,
+    refusals: [400],
+  },
+  setConfig: {
+    method: 'PUT',
+    path: '/quipu/config/:setting',
+    sentence: 'Sets a setting, for as long as nobody sets or resets it again',
+    params: SettingName,
+    body: NewValue,
+    answer: Setting,
+    refusals: [400, 404, 409, 503],
+  },
+  resetConfig: {
+    method: 'DELETE',
+    path: '/quipu/config/:setting',
+    sentence: 'Takes back what was set: flag, variable or default hold again',
+    params: SettingName,
+    answer: Setting,
+    refusals: [404, 409, 503],
+  },
+  rollbackConfig: {
+    method: 'POST',
+    path: '/quipu/config/rollback',
+    sentence: 'Sets every setting to what it was right after a fact; answers with what that changed',
+    body: Rollback,
+    answer: SettingChanges,
+    refusals: [400, 404, 503],
+  },
+  statsServers: {
+    method: 'GET',
+    path: '/quipu/stats/servers',
+    sentence: 'The servers, and how they stand',
+    query: ServersQuery,
+    answer: ServersTable,
+    csv: true,
+    refusals: [400],
+  },
+  statsModels: {
+    method: 'GET',
+    path: '/quipu/stats/models',
+    sentence: 'The models, where they are, and how much they are used',
+    query: ModelsQuery,
+    answer: ModelsTable,
+    csv: true,
+    refusals: [400],
+  },
+  statsServerStats: {
+    method: 'GET',
+    path: '/quipu/stats/server_stats',
+    sentence: 'How healthy, loaded and quick each server was over time, newest first',
+    query: ServerStatsQuery,
+    answer: ServerStatsTable,
+    csv: true,
+    refusals: [400],
+  },
+  statsRequestStats: {
+    method: 'GET',
+    path: '/quipu/stats/request_stats',
+    sentence: 'Requests by hour, day or week, newest first',
+    query: RequestStatsQuery,
+    answer: RequestStatsTable,
+    csv: true,
+    refusals: [400],
+  },
+  statsInferenceQueue: {
+    method: 'GET',
+    path: '/quipu/stats/inference_queue',
+    sentence: 'Open requests and those of the last day, newest first',
+    query: InferenceQueueQuery,
+    answer: InferenceQueueTable,
+    csv: true,
+    refusals: [400],
+  },
+  statsConfig: {
+    method: 'GET',
+    path: '/quipu/stats/config',
+    sentence: 'What was set while the house ran, newest first',
+    query: ConfigTableQuery,
+    answer: ConfigTable,
+    csv: true,
+    refusals: [400],
+  },
   healthz: { method: 'GET', path: '/healthz', sentence: 'Is this process alive?', answer: Health },
   readyz: {
     method: 'GET',
@@ -181,7 +295,7 @@ export interface Asked<D extends Door> {
 
 /** What the table says it answers. */
 type Answer<D extends Door> = D extends { readonly answer: infer S extends TSchema; readonly media?: never }
-  ? Told<S>
+  ? Told<S> | (D extends { readonly csv: true } ? string : never)
   : unknown
 
 /** More than any body of these doors needs. */

@@ -41,7 +41,7 @@ export function openapi(version: string): object {
 }
 
 function operation(name: string, door: Door): object {
-  const { sentence, params, query, body, status = 200, answer, media = 'application/json' } = door
+  const { sentence, params, query, body, status = 200, answer, media = 'application/json', csv } = door
   const refusals = [...(OPEN.has(door.path) ? [] : [403]), ...(door.refusals ?? [])].sort()
   const problem = name === 'readyz' ? answer! : Problem
   return {
@@ -52,7 +52,10 @@ function operation(name: string, door: Door): object {
     }),
     ...(body && { requestBody: { required: true, content: content('application/json', body) } }),
     responses: {
-      [status]: { description: sentence, content: content(media, answer) },
+      [status]: {
+        description: sentence,
+        content: { ...content(media, answer), ...(csv && content('text/csv', undefined)) },
+      },
       ...Object.fromEntries(
         refusals.map(code => [
           code,

@@ -2,7 +2,8 @@
  * The shapes that pass the house's own doors, once: they validate what comes in, type what goes out, and are what
  * /quipu/openapi.json shows. The only importer of typebox.
  *
- * Times are milliseconds since the epoch, durations milliseconds, sizes bytes. What is not known is left out.
+ * Times are milliseconds since the epoch, durations milliseconds, sizes bytes. What is not known is left out. (Tables
+ * are otherwise; see there.)
  */
 import type { FastifySchemaCompiler } from 'fastify'
 import Type, { type Static, type TSchema } from 'typebox'
@@ -46,6 +47,10 @@ const REQUEST_STATES = [
   'cancelled',
 ] as const
 
+/** As tables have them: they do not tell who runs from who answers. */
+const QUEUE_STATES = REQUEST_STATES.filter(state => state !== 'answering')
+const SAMPLED = ['health', 'load', 'latency'] as const
+
 // ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Of a query string, nothing may be left over: a filter that is misspelt must not look like one that fits all. */
@@ -77,6 +82,8 @@ const oneOf = (words: readonly string[]) =>
 export const JOURNAL_LIMIT = 1_000
 export const REQUESTS_LIMIT = 100
 export const QUEUE_LIMIT = 1_000
+export const TABLE_LIMIT = 1_000
+export const HISTORY_LIMIT = 100
 
 export const NodeName = Type.Object({ name: text('name of the node') })
 export const RequestId = Type.Object({ id: text('id of the request, as the X-Quipu-Request header gave it') })
@@ -111,6 +118,60 @@ export const RequestsQuery = query({
 })
 
 export const JournalQuery = query({ after, limit: limit(JOURNAL_LIMIT, 10_000) })
+
+/** Of a table: which rows, how many, and as what. */
+const tableQuery = <P extends Record<string, TSchema>>(properties: P) =>
+  query({
+    ...properties,
+    limit: limit(TABLE_LIMIT, 10_000),
+    format: maybe(word(['json', 'csv'], 'json unless told; the Accept header text/csv says the same')),
+  })
+const since = maybe(
+  Type.String({
+    pattern: '^(\\d{1,6}[mhd]|\\d{4}-\\d\\d-\\d\\d(T[\\d:.]{4,12}Z?)?)$',
+    description: 'only what is not older: 90m, 24h, 7d; or a day or time, ISO 8601, UTC',
+  }),
+)
+const atServer = filter('only this server, by its address or the name of the node')
+
+export const ServersQuery = tableQuery({ server: atServer })
+export const ModelsQuery = tableQuery({ model: filter('only this model'), server: atServer })
+export const ServerStatsQuery = tableQuery({
+  server: atServer,
+  type: oneOf(SAMPLED),
+  since,
+  step: maybe(word(['10s', '5m', '1h'], 'the finest that goes back to since, unless told')),
+})
+export const RequestStatsQuery = tableQuery({
+  by: maybe(word(['hour', 'day', 'week'], 'hour unless told')),
+  since,
+})
+export const InferenceQueueQuery = tableQuery({
+  status: oneOf(QUEUE_STATES),
+  model: filter('only of this model'),
+  server: filter('only what was sent to this server, by its address or the name of the node'),
+  since,
+})
+export const ConfigTableQuery = tableQuery({ setting: filter('only this setting'), since })
+
+export const SettingName = Type.Object({ setting: text('name of the setting: its flag, without the dashes') })
+export const NewValue = Type.Object(
+  {
+    value: Type.String({ minLength: 1, maxLength: 256, description: 'as it would be typed after the flag' }),
+  },
+  { additionalProperties: false },
+)
+export const Rollback = Type.Object(
+  {
+    to: Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'seq of the fact after which it was as it is to be again',
+    }),
+  },
+  { additionalProperties: false },
+)
+export const HistoryQuery = query({ limit: limit(HISTORY_LIMIT, 1_000) })
 
 export const EventsQuery = query({
   after,
@@ -303,7 +364,7 @@ export const Requests = Type.Array(Request)
 export const Entry = Type.Object({
   seq: whole('1, 2, 3 … without a gap'),
   at: at('when it was decided'),
-  kind: text('what it is about: node, breaker, model, replica, request'),
+  kind: text('what it is about: node, breaker, model, replica, request, setting'),
   id: text('which one'),
   type: text('what happened'),
   v: whole("version of the data's shape"),
@@ -355,20 +416,138 @@ export const Why = Type.Object({
   ),
 })
 
+// ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const Setting = Type.Object({
+  name: text('its flag, without the dashes'),
+  value: text('what holds now, as it would be typed'),
+  source: word(['set', 'flag', 'env', 'default'], 'who says so; the first of these that says anything'),
+  live: yes('can it be set while the house runs?'),
+  start: text('what holds where nothing is set: flag, variable or default'),
+  sentence: text('what it is'),
+  ignored: maybe(text('what is set, but not understood by this version')),
+})
+export const Settings = Type.Array(Setting)
+
+export const SettingChange = Type.Object({
+  seq: whole('of the fact; rollback takes it'),
+  at: at('when'),
+  by: text('who'),
+  name: text('the setting'),
+  as: word(['set', 'reset'], 'was it set, or taken back?'),
+  before: text('what held before'),
+  after: text('what held after'),
+})
+export const SettingChanges = Type.Array(SettingChange)
+
+// ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────────
+// For spreadsheets and databases: names with underscores, times in ISO 8601, each column in each row. Their order here
+// is that of the columns.
+
+const time = (what: string) => Type.String({ description: `${what}; ISO 8601, UTC` })
+const unless = <S extends TSchema>(shape: S, why: string) =>
+  Type.Union([shape, Type.Null()], {
+    description: `${(shape as { description?: string }).description}; null ${why}`,
+  })
+
+export const ServerRow = Type.Object({
+  address: text("the node's URL; the other tables name servers by it"),
+  healthy: yes('does it answer, and is its breaker not open?'),
+  load: whole('requests on it now'),
+  last_check: unless(time('when it was last looked at'), 'before the first look since the start'),
+  first_seen: time('when it was first registered'),
+  hardware_info: unless(text('what machine it is'), 'where nobody tells; so far nobody does'),
+})
+export const ServersTable = Type.Array(ServerRow)
+
+export const ModelRow = Type.Object({
+  name: text('canonical name'),
+  servers: texts('addresses of those that have it; none where it is gone'),
+  size_gb: figure('on disk, decimal gigabytes'),
+  parameter_count: unless(figure('parameters, rounded as Ollama rounds them'), 'where it does not say'),
+  quantization: unless(text('as Ollama says'), 'where it does not say'),
+  first_seen: time('when a node first had it'),
+  last_used: unless(time('when it last began to answer'), 'where it never did'),
+  usage_count: whole('requests that it answered, or began to, without an error'),
+})
+export const ModelsTable = Type.Array(ModelRow)
+
+export const ServerStatsRow = Type.Object({
+  server: text('its address'),
+  timestamp: time('when the step began'),
+  type: word(SAMPLED, '1 healthy or 0 not; requests on it; milliseconds that the last look took'),
+  value: figure('the mean, where the step holds several'),
+})
+export const ServerStatsTable = Type.Array(ServerStatsRow)
+
+export const RequestStatsRow = Type.Object({
+  period: word(['hour', 'day', 'week'], 'how long; a week begins on Monday'),
+  start: time('when it began'),
+  total: whole('requests that were over in it, however they ended'),
+  generate: whole('of these: /api/generate, /v1/completions'),
+  chat: whole('of these: /api/chat, /v1/chat/completions, /v1/responses, /v1/messages'),
+  embedding: whole('of these: /api/embed, /api/embeddings, /v1/embeddings'),
+  completed: whole('of all: answered whole, whatever the status'),
+  average_latency: unless(figure('ms from admission to the end, of answers without an error'), 'where none'),
+  p50: unless(figure('half of these took no more; ms, within 5 %'), 'where none'),
+  p95: unless(figure('95 % of these took no more; ms, within 5 %'), 'where none'),
+  p99: unless(figure('99 % of these took no more; ms, within 5 %'), 'where none'),
+  tokens: whole('in and out, as the nodes counted'),
+  prompt_tokens: whole('in'),
+  output_tokens: whole('out'),
+  simulated: whole('of all: by simulated nodes, whose figures mean nothing'),
+})
+export const RequestStatsTable = Type.Array(RequestStatsRow)
+
+export const InferenceQueueRow = Type.Object({
+  id: text('id of the request'),
+  model: text('canonical name'),
+  status: word(QUEUE_STATES, 'the first three are open'),
+  priority: whole('9 goes first, 0 last'),
+  created_at: time('when it came'),
+  started_at: unless(time('when somebody was given it, the last time'), 'while it waits'),
+  completed_at: unless(time('when it was over, however it ended'), 'while it is open'),
+  server_assigned: unless(
+    text('who: the address of a server, or the name of a worker from outside'),
+    'while it waits',
+  ),
+  batch_id: unless(text('the request whose call to the server it shares'), 'where it ran alone'),
+})
+export const InferenceQueueTable = Type.Array(InferenceQueueRow)
+
+export const ConfigRow = Type.Object({
+  setting: text('its flag, without the dashes'),
+  who: text('who changed it'),
+  when: time('when'),
+  before: text('what held before'),
+  after: text('what held after'),
+})
+export const ConfigTable = Type.Array(ConfigRow)
+
 /** By their names in the OpenAPI document. */
 export const shapes: Readonly<Record<string, TSchema>> = {
   Candidate,
+  ConfigRow,
   Entry,
   Health,
   Index,
+  InferenceQueueRow,
   Model,
+  ModelRow,
   NewNode,
+  NewValue,
   Node,
   NodeGone,
   NodeInFull,
   Problem,
   Request,
   RequestInFull,
+  RequestStatsRow,
+  Rollback,
+  ServerRow,
+  ServerStatsRow,
+  Setting,
+  SettingChange,
   Waiting,
   Why,
 }

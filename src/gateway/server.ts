@@ -155,10 +155,13 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     // Go reads no body where no handler asks for it.
     const whole = route.body === 'inference' || route.body === 'verb'
     const by = req.socket.remoteAddress ?? ''
-    const body = whole ? await bodies.whole(req, res, limits[route.body]) : Buffer.alloc(0)
+    const body = whole ? await bodies.whole(req, res, bytesMax[route.body]()) : Buffer.alloc(0)
     await route.handle({ req, res, by, param, route: route.path, target, body }, bodies)
   }
-  const limits = { inference: config.bodyMaxBytes, verb: Math.min(VERB_BYTES_MAX, config.bodyMaxBytes) }
+  const bytesMax = {
+    inference: () => config.bodyMaxBytes,
+    verb: () => Math.min(VERB_BYTES_MAX, config.bodyMaxBytes),
+  }
 
   const answerError = (error: unknown, dialect: ReturnType<typeof dialectOf>, res: ServerResponse): void => {
     if (error instanceof Failure) app.log.warn({ code: error.code, err: error }, error.message)

@@ -176,6 +176,8 @@ export const scheduler = (self: Scheduler): Reactor => {
       'replica.removed': all,
       'policy.set': (_self, { id }) => model(id),
       'policy.cleared': (_self, { id }) => model(id),
+      'setting.set': all, // who had to stand aside may not have to any more
+      'setting.reset': all,
     },
     resume: self => {
       for (const { id, node, model, state } of self.requests.state.open.values())

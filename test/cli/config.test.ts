@@ -1,5 +1,7 @@
-/** Every knob, what it is set to, and who set it. */
+/** Every knob, what it is set to, and who set it; and what a running house makes of what is set there. */
 import t from 'tap'
+import { fakeHouse, json } from './house.ts'
+import * as recorded from './recorded.ts'
 import { run } from './terminal.ts'
 
 t.test('config lists every knob with its value and where that comes from', async t => {
@@ -36,4 +38,58 @@ t.test('a value that makes no sense is named, with what would', async t => {
   t.equal(code, 1)
   t.equal(out, '')
   t.match(err, /^quipu: QUIPU_WAIT_MAX: "forever" is not a duration such as 250ms/)
+})
+
+t.test('get shows what holds in a running house, all of it or one value', async t => {
+  const house = await fakeHouse(t, { 'GET /quipu/config': recorded.settings })
+  const all = await run(t, ['config', 'get'], house.env)
+  t.same([all.code, all.err], [0, ''])
+  t.matchSnapshot(all.out)
+  t.same(await run(t, ['config', 'get', 'queue-max'], house.env), { code: 0, out: '64\n', err: '' })
+  const one = await run(t, ['config', 'get', 'queue-max', '--json'], house.env)
+  t.same(JSON.parse(one.out), recorded.settings[1])
+  t.match(await run(t, ['config', 'get', 'queu-max'], house.env), {
+    code: 2,
+    err: /did you mean queue-max\?/,
+  })
+})
+
+t.test('set and reset say what holds from now on', async t => {
+  const [, queueMax] = recorded.settings
+  const house = await fakeHouse(t, {
+    'PUT /quipu/config/queue-max': queueMax,
+    'DELETE /quipu/config/queue-max': { ...queueMax, value: '512', source: 'env' },
+    'PUT /quipu/config/port': (_: unknown, res: never) =>
+      json(res, 409, { error: 'port is read once, at the start', code: 'setting.fixed' }),
+  })
+  t.match(await run(t, ['config', 'set', 'queue-max', '64'], house.env), {
+    code: 0,
+    out: 'queue-max is 64, until it is set or reset again (the start said 512)\n',
+  })
+  t.same(JSON.parse(house.asked[0]!.body), { value: '64' })
+  t.match(await run(t, ['config', 'reset', 'queue-max'], house.env), {
+    code: 0,
+    out: 'queue-max is 512 again, as the start said (env)\n',
+  })
+  t.same(await run(t, ['config', 'set', 'port', '80'], house.env), {
+    code: 1,
+    out: '',
+    err: 'quipu: port is read once, at the start\n',
+  })
+})
+
+t.test('history and rollback print the changes, and where there are none, that', async t => {
+  const house = await fakeHouse(t, {
+    'GET /quipu/config/history': recorded.settingChanges,
+    'POST /quipu/config/rollback': [],
+  })
+  const { code, out } = await run(t, ['config', 'history', '--limit', '7'], house.env)
+  t.equal(code, 0)
+  t.matchSnapshot(out)
+  t.equal(house.asked[0]!.url, '/quipu/config/history?limit=7')
+  t.match(await run(t, ['config', 'rollback', '12'], house.env), {
+    code: 0,
+    out: /nothing had to be changed/,
+  })
+  t.same(JSON.parse(house.asked[1]!.body), { to: 12 })
 })

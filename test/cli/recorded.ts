@@ -332,4 +332,105 @@ export const index = {
   links: {},
 }
 
+const setting = (name: string, value: string, more: object = {}) => ({
+  name,
+  value,
+  source: 'default',
+  live: true,
+  start: value,
+  sentence: 'what it is',
+  ...more,
+})
+
+export const settings = [
+  setting('port', '11435', { source: 'flag', live: false }),
+  setting('queue-max', '64', { source: 'set', start: '512' }),
+  setting('wait-max', '10m', { ignored: 'a while' }),
+]
+
+const change = (seq: number, as: 'set' | 'reset', before: string, after: string) => ({
+  seq,
+  at: AT + seq,
+  by: '127.0.0.1',
+  name: 'queue-max',
+  as,
+  before,
+  after,
+})
+
+export const settingChanges = [change(31, 'reset', '64', '512'), change(30, 'set', '512', '64')]
+
+const ISO = new Date(AT).toISOString()
+
+/** By name, as /quipu/stats has them. */
+export const tables = {
+  servers: [
+    {
+      address: 'http://10.0.0.5:11434',
+      healthy: true,
+      load: 2,
+      last_check: ISO,
+      first_seen: ISO,
+      hardware_info: null,
+    },
+    {
+      address: 'http://10.0.0.6:11434',
+      healthy: false,
+      load: 0,
+      last_check: null,
+      first_seen: ISO,
+      hardware_info: null,
+    },
+  ],
+  models: [
+    {
+      name: 'tiny:latest',
+      servers: ['http://10.0.0.5:11434', 'http://10.0.0.6:11434'],
+      size_gb: 4.407,
+      parameter_count: 7_200_000_000,
+      quantization: 'Q4_K_M',
+      first_seen: ISO,
+      last_used: null,
+      usage_count: 12,
+    },
+  ],
+  server_stats: [
+    { server: 'http://10.0.0.5:11434', timestamp: ISO, type: 'load', value: 1.333 },
+    { server: 'http://10.0.0.5:11434', timestamp: ISO, type: 'latency', value: 12 },
+  ],
+  request_stats: [
+    {
+      period: 'day',
+      start: '2026-01-31T00:00:00.000Z',
+      total: 40,
+      generate: 12,
+      chat: 20,
+      embedding: 8,
+      completed: 39,
+      average_latency: 812.5,
+      p50: 701.12,
+      p95: 2_301.55,
+      p99: 9_120.01,
+      tokens: 12_345,
+      prompt_tokens: 2_345,
+      output_tokens: 10_000,
+      simulated: 12,
+    },
+  ],
+  inference_queue: [
+    {
+      id: ID,
+      model: 'tiny:latest',
+      status: 'queued',
+      priority: 5,
+      created_at: ISO,
+      started_at: null,
+      completed_at: null,
+      server_assigned: null,
+      batch_id: null,
+    },
+  ],
+  config: [{ setting: 'queue-max', who: '127.0.0.1', when: ISO, before: '512', after: '64' }],
+}
+
 export { ID }

@@ -1,15 +1,23 @@
 /** The answers the other tests of the command line live on are ones that a house gives. */
 import t from 'tap'
 import {
+  ConfigTable,
   Entry,
   Index,
+  InferenceQueueTable,
   Models,
+  ModelsTable,
   misfits,
   NodeInFull,
   Nodes,
   Queue,
   RequestInFull,
+  RequestStatsTable,
   Requests,
+  ServerStatsTable,
+  ServersTable,
+  SettingChanges,
+  Settings,
   type TSchema,
   Why,
 } from '../../src/gateway/schema.ts'
@@ -26,6 +34,14 @@ const kept: readonly (readonly [string, TSchema, unknown])[] = [
   ['why', Why, recorded.why],
   ['why not yet', Why, recorded.waitingWhy],
   ['the index', Index, recorded.index],
+  ['settings', Settings, recorded.settings],
+  ['changes of settings', SettingChanges, recorded.settingChanges],
+  ['the table of servers', ServersTable, recorded.tables.servers],
+  ['the table of models', ModelsTable, recorded.tables.models],
+  ['samples', ServerStatsTable, recorded.tables.server_stats],
+  ['requests by day', RequestStatsTable, recorded.tables.request_stats],
+  ['requests of a day', InferenceQueueTable, recorded.tables.inference_queue],
+  ['the table of settings', ConfigTable, recorded.tables.config],
   ...recorded.journal.map(entry => [`fact ${entry.seq}`, Entry, entry] as const),
 ]
 

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { knobNames, shown } from '../../src/cli/settings.ts'
-import { knobs, variableOf } from '../../src/config.ts'
+import { knobNames, knobs, shown, variableOf } from '../../src/config.ts'
+import { isLive } from '../../src/live.ts'
 
 const doc = readFileSync(join(import.meta.dirname, '../../docs/operating.md'), 'utf8')
 
@@ -17,4 +17,13 @@ t.test('the table of settings is the table of knobs', async t => {
   })
   const table = ['| flag | variable | default | what it is |\n', '|---|---|---|---|\n', ...rows].join('')
   t.equal(told, table, 'paste the wanted one where they differ')
+})
+
+t.test('the settings that may be turned while it runs are told', async t => {
+  const [, told = ''] = /These may be set without a restart: ([^.]*)\./.exec(doc) ?? []
+  const names = [...told.matchAll(/`([\w-]+)`/g)].map(([, name]) => name)
+  t.same(
+    names,
+    knobNames.filter(isLive).map(name => knobs[name].flag),
+  )
 })

@@ -543,14 +543,18 @@ t.test('every answer is what the table of doors says it is', async t => {
   house.admit('r3')
   house.assign('r2', 'a')
   house.engine.commit('node', 'a', { type: 'node.lose', data: { reason: 'wedged', model: 'tiny:latest' } })
-  const bodies: Record<string, object> = { addNode: { url: 'http://10.0.0.9:11434', name: 'new' } }
+  const bodies: Record<string, object> = {
+    addNode: { url: 'http://10.0.0.9:11434', name: 'new' },
+    setConfig: { value: '64' },
+    rollbackConfig: { to: 0 },
+  }
   const all = Object.entries(table) as [string, Door][]
   const removes = ([, { method }]: [string, Door]): boolean => method === 'DELETE'
   const rows = [...all.filter(row => !removes(row)), ...all.filter(removes)]
   for (const [name, { method, path, answer, media, status = 200 }] of rows) {
     if (answer === undefined || media !== undefined) continue
     for (const id of path.includes(':id') ? ['r1', 'r2', 'r3'] : ['']) {
-      const url = path.replace(':name', 'a').replace(':id', id)
+      const url = path.replace(':name', 'a').replace(':setting', 'queue-max').replace(':id', id)
       const given = await house.app.inject({ method, url, ...(bodies[name] && { payload: bodies[name] }) })
       if (name !== 'readyz') t.equal(given.statusCode, status, `${method} ${url}`)
       t.same(misfits(answer, given.json()), [], `${method} ${url}`)

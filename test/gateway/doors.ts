@@ -15,9 +15,11 @@ import { metrics } from '../../src/gateway/metrics.ts'
 import { openServer } from '../../src/gateway/server.ts'
 import type { NodeVitals } from '../../src/gateway/views.ts'
 import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.ts'
+import { liveConfig } from '../../src/live.ts'
 import { views } from '../../src/projections/views.ts'
 import { expectWait } from '../../src/scheduler/eta.ts'
 import { choose } from '../../src/scheduler/scheduler.ts'
+import { ServerStats } from '../../src/stats/sampler.ts'
 
 export type Doors = Awaited<ReturnType<typeof openDoors>>
 
@@ -34,11 +36,23 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
   const engine = new Engine(journal, clock, Object.values(answers))
   await engine.replay()
   const vitals = new Map<string, NodeVitals>()
-  const common = { engine, clock, config, journal, version: '1.2.3', vitals, ...answers }
+  const live = liveConfig(config, answers.settings.state.values)
+  const common = {
+    engine,
+    clock,
+    config: live,
+    startConfig: config,
+    journal,
+    version: '1.2.3',
+    vitals,
+    ...answers,
+  }
   const gauges = metrics({ ...common, affinity: { seen: 0, hits: 0 } })
+  const samples = new ServerStats({ ...common, warn: message => t.fail(message) })
+  samples.start()
   const never = {} as never
   const app = await openServer({
-    config,
+    config: live,
     inference: never,
     ollama: never,
     onBug: error => t.fail('a bug', { error }),
@@ -46,6 +60,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
       await scope.register(control, {
         ...common,
         look,
+        samples,
         register: (spec, by) => register(common, spec, 'api', by),
         choose: open => choose(common, open),
         expect: (open, ahead) => expectWait(common, open, ahead),
@@ -57,6 +72,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
   engine.start(gauges.reactor)
   t.teardown(async () => {
     await app.close()
+    await samples.close()
     engine.close()
     await journal.close().catch(() => {})
   })
@@ -65,6 +81,8 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
     app,
     ...common,
 
+    change: (url: string, payload: object) => app.inject({ method: 'PUT', url, payload }),
+    remove: (url: string) => app.inject({ method: 'DELETE', url }),
     get: (url: string, headers: Record<string, string> = {}) => app.inject({ method: 'GET', url, headers }),
     post: (url: string, payload?: object | string) =>
       app.inject({ method: 'POST', url, ...(payload !== undefined && { payload }) }),

@@ -47,6 +47,9 @@ const guarded = [
   ['GET', '/quipu/nodes'],
   ['POST', '/quipu/nodes'],
   ['GET', '/quipu/journal'],
+  ['GET', '/quipu/config'],
+  ['PUT', '/quipu/config/queue-max'],
+  ['GET', '/quipu/stats/inference_queue'],
   ['GET', '/quipu/events'],
   ['GET', '/metrics'],
 ] as const

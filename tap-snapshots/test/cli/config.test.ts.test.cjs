@@ -35,3 +35,20 @@ FLAG                   VARIABLE                   VALUE                         
                        OLLAMA_HOST                127.0.0.1:1                             env
 
 `
+
+exports[`test/cli/config.test.ts > TAP > get shows what holds in a running house, all of it or one value > must match snapshot 1`] = `
+NAME        VALUE   FROM      CAN BE SET          ELSE
+port        11435   flag      at the start only
+queue-max   64      set       yes                 512
+wait-max    10m     default   yes
+
+wait-max: "a while" is set, but this version does not understand it
+
+`
+
+exports[`test/cli/config.test.ts > TAP > history and rollback print the changes, and where there are none, that > must match snapshot 1`] = `
+SEQ   WHEN                  WHO         SETTING     BEFORE   AFTER
+ 31   2026-01-31 09:05:07   127.0.0.1   queue-max   64       512 (reset)
+ 30   2026-01-31 09:05:07   127.0.0.1   queue-max   512      64
+
+`

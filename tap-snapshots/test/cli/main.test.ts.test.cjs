@@ -29,10 +29,19 @@ examples:
 
 exports[`test/cli/main.test.ts > TAP > config --help says everything config takes > must match snapshot 1`] = `
 usage: quipu config [options]
+       quipu config get [NAME] [options]
+       quipu config set NAME VALUE [options]
+       quipu config reset NAME [options]
+       quipu config history [options]
+       quipu config rollback SEQ [options]
 
-Prints what \`quipu serve\` would run with, given the same flags and variables. A flag wins over a
-variable, and a variable over the default.
+By itself, prints what \`quipu serve\` would run with, given the same flags and variables. A flag wins
+over a variable, and a variable over the default. With a word behind it, talks to the house that
+runs: what holds there (get), sets what may change while it runs (set), takes that back (reset),
+tells who set what (history), and makes everything what it was right after a fact (rollback). What
+is set wins over flags, and stays over restarts.
 
+  --limit N               history: how many at most [100]
   --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
                           [127.0.0.1; QUIPU_HOST]
   --port PORT             port to listen on [11435; QUIPU_PORT]
@@ -89,6 +98,10 @@ examples:
       every knob, its value, and where that comes from
   QUIPU_QUEUE_MAX=64 quipu config --json
       the same for programs
+  quipu config set queue-max 64
+      let no more than 64 requests wait, from now on
+  quipu config rollback 1234
+      as it was right after fact 1234; \`quipu config history\` has the numbers
 
 `
 
@@ -98,12 +111,12 @@ usage: quipu events [options]
 Prints the facts of a running house as they come to be on its disk, one a line: time, seq, fact,
 whose, and what. When the connection breaks it comes back, and goes on where it was.
 
-  --kind KIND             only facts about node, breaker, model, replica, request, policy; several
-                          with commas [all]
+  --kind KIND             only facts about node, breaker, model, replica, request, policy, setting;
+                          several with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
-  --id ID                 only about this node, model, model@node or request; several with commas
-                          [all]
+  --id ID                 only about this node, model, model@node, request or setting; several with
+                          commas [all]
   --after SEQ             begin after this fact; 0 begins with the first [from now on]
   --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
   --port PORT             the port it listens on [11435; QUIPU_PORT]
@@ -369,6 +382,43 @@ examples:
 
 `
 
+exports[`test/cli/main.test.ts > TAP > stats --help says everything stats takes > must match snapshot 1`] = `
+usage: quipu stats [options]
+       quipu stats TABLE [options]
+
+Prints one of the tables of what happened, newest first, with the columns that /quipu/stats gives;
+without a name, which tables there are. Servers are named by their addresses, times are UTC,
+latencies milliseconds.
+
+  --by PERIOD             request_stats: in which portions: hour, day, week [hour]
+  --server NAME           only this server, by address or name of the node; several with commas
+                          [all]
+  --model NAME            only this model; several with commas [all]
+  --type TYPE             server_stats: only health, load, latency; several with commas [all]
+  --status STATUS         inference_queue: only queued, running, leased, completed, failed, expired,
+                          abandoned, cancelled; several with commas [all]
+  --setting NAME          config: only this setting; several with commas [all]
+  --since TIME            only what is not older: 90m, 24h, 7d, or 2026-01-31, or 2026-01-31T09:05
+                          [all there is; server_stats: 1h]
+  --step STEP             server_stats: how far apart: 10s, 5m, 1h [the finest that goes back to
+                          --since]
+  --limit N               how many rows at most [100; 10000 with --csv]
+  --csv                   print CSV
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu stats
+      which tables there are
+  quipu stats request_stats --by day
+      how much was asked, and how long it took, day by day
+  quipu stats server_stats --server gpu-a --since 7d --csv > gpu-a.csv
+      a week of one server
+
+`
+
 exports[`test/cli/main.test.ts > TAP > version --help says everything version takes > must match snapshot 1`] = `
 usage: quipu version [options]
 
@@ -396,10 +446,11 @@ usage: quipu VERB [options]
   queue                   show who waits, and for what
   requests                list the last requests
   explain                 tell why a request went where it went
+  stats                   print tables of what happened
   events                  follow the facts as they happen
   journal                 page through the facts
   audit                   verify a journal from its first fact to its last
-  config                  show every setting, and who set it
+  config                  show every setting and who set it; set some while a house runs
   version                 print the version
 
 examples:
