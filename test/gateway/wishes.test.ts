@@ -45,16 +45,21 @@ t.test('a wish that cannot be read is refused by its name, and not passed over',
     [{ deadline: '0' }, /^deadline/],
     [{ deadline: '2030-12-31T00:00:00Z' }, /^deadline .* a time to come/],
     [{ deadline: '2031-13-31T00:00:00Z' }, /^deadline/],
-    [{ client: '' }, /^client must be a name/],
-    [{ client: ' a' }, /^client/],
+    [{ deadline: '2031-01-31T00:00:00' }, /^deadline/],
+    [{ deadline: '2031-01-31' }, /^deadline/],
+    [{ deadline: '9'.repeat(30) }, /^deadline/],
+    [{ client: '' }, /^client must be a name of 1 to 64 letters/],
+    [{ client: 'a b' }, /^client/],
+    [{ client: 'a,b' }, /^client/],
     [{ client: 'é' }, /^client/],
-    [{ client: 'x'.repeat(129) }, /^client/],
-    [{ labels: '' }, /^labels must be/],
+    [{ client: 'x'.repeat(65) }, /^client/],
+    [{ labels: '' }, /^labels must be labels of a node, as gpu=4090,room=attic: "" is not NAME=VALUE/],
     [{ labels: 'gpu' }, /^labels/],
-    [{ labels: 'gpu=' }, /^labels/],
-    [{ labels: Array.from({ length: 17 }, (_, i) => `l${i}=x`).join() }, /^labels must be up to 16/],
+    [{ labels: 'gpu=1,gpu=2' }, /^labels .*: gpu stands there twice/],
+    [{ labels: Array.from({ length: 9 }, (_, i) => `l${i}=x`).join() }, /^labels .*: 9 labels are too many/],
   ] as const satisfies [Wished, RegExp][]) {
     t.throws(() => read(wished), { code: 'request.invalid', message }, JSON.stringify(wished))
   }
-  t.equal(read({ client: 'x'.repeat(128) }).client?.length, 128)
+  for (const client of ['x'.repeat(64), 'mia@lab.example', '10.0.0.7:8080', 'night_shift-2'])
+    t.equal(read({ client }).client, client)
 })
