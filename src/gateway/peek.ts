@@ -6,9 +6,10 @@
 import { promisify } from 'node:util'
 import { zstdDecompress } from 'node:zlib'
 import { sourceOf } from '../../machines/name.ts'
+import { fields, folded, nameIn, parsed, type Span } from './fields.ts'
 import { formModel } from './form.ts'
 import { headOf } from './head.ts'
-import { strides, Walk } from './walk.ts'
+import { Walk } from './walk.ts'
 
 export interface Peeked {
   /** The model as the client wrote it; undefined where the body names none, or is not JSON. */
@@ -19,7 +20,7 @@ export interface Peeked {
   readonly cloud: boolean
   /** An empty prompt with keep_alive 0: not a question, but the wish to unload. */
   readonly unload: boolean
-  /** Only the options that decide how a model is loaded. */
+  /** Only the options that decide how a model is loaded; none where Ollama reads none, which is all of /v1. */
   readonly options?: Readonly<Record<string, unknown>>
   readonly keepAlive?: unknown
   /** How long an answer its client allows, in tokens. */
@@ -72,12 +73,12 @@ export async function peek(
 ): Promise<Peeked> {
   if (body.length === 0) return NOTHING
   if (path === '/v1/audio/transcriptions') return peekForm(body, String(headers['content-type'] ?? ''))
-  if (!path.startsWith('/v1/') || headers['content-encoding'] !== 'zstd')
-    return peekJson(body, QUESTIONS[path])
+  if (!path.startsWith('/v1/')) return peekJson(body, QUESTIONS[path])
+  if (headers['content-encoding'] !== 'zstd') return withoutLoad(await peekJson(body))
   try {
     const { buffer, engine } = await unzstd(body, { maxOutputLength: UNPACKED_BYTES_MAX, info: true })
     // A node reads all the frames there are, Node only the first.
-    if (engine.bytesWritten === body.length) return peekJson(buffer)
+    if (engine.bytesWritten === body.length) return withoutLoad(await peekJson(buffer))
   } catch {
     // Too large, or not zstd.
   }
@@ -119,6 +120,10 @@ export async function peekJson(body: Buffer, question?: string): Promise<Peeked>
   }
 }
 
+function withoutLoad({ options: _none, keepAlive: _either, ...peeked }: Peeked): Peeked {
+  return peeked
+}
+
 /** Zero in one of the forms a duration may have. */
 export function isZero(keepAlive: unknown): boolean {
   if (typeof keepAlive !== 'string') return keepAlive === 0
@@ -140,62 +145,32 @@ const LONG = Symbol('long')
 async function topLevel(
   body: Buffer,
 ): Promise<{ readonly values: ReadonlyMap<string, unknown>; readonly cloud: boolean } | undefined> {
-  const walk = new Walk(body)
-  const blanks = (): boolean => walk.blanks()
-  const cross = (): boolean => walk.cross()
   const values = new Map<string, unknown>()
   let cloud = false
-  if (!blanks()) await strides(walk, blanks)
-  if (!walk.sees(0x7b)) return undefined
-  do {
-    walk.at += 1
-    if (!blanks()) await strides(walk, blanks)
-    if (!walk.sees(0x22)) break
-    const name = walk.at
-    walk.enter()
-    if (!cross()) await strides(walk, cross)
-    const key = keyOf(body, name, walk.at)
-    if (!blanks()) await strides(walk, blanks)
-    if (!walk.sees(0x3a)) return undefined
-    walk.at += 1
-    if (!blanks()) await strides(walk, blanks)
-    const start = walk.at
-    walk.enter()
-    if (!cross()) await strides(walk, cross)
-    const value = key === undefined ? null : heldIn(body, start, walk.at)
-    if (value === undefined) return undefined
+  const whole = await fields(new Walk(body), (name, span) => {
+    const key = keyOf(body, name)
+    if (key === undefined) return true
+    const value = heldIn(body, span)
+    if (value === undefined) return false
     // Go leaves a field as it is when it reads null.
-    if (value !== null) values.set(key!, value)
+    if (value !== null) values.set(key, value)
     // The door to ollama.com looks at `model` alone, the rest at the last one in any letter case: either may count.
     if (key === 'model') cloud ||= value === LONG || (typeof value === 'string' && isCloud(value))
-    if (!blanks()) await strides(walk, blanks)
-  } while (walk.sees(0x2c))
-  return walk.sees(0x7d) ? { values, cloud } : undefined
+    return true
+  })
+  return whole ? { values, cloud } : undefined
 }
 
 /** The key in lower case if it matters. */
-function keyOf(body: Buffer, start: number, end: number): string | undefined {
-  if (end - start - 2 > KEY_BYTES_MAX) return undefined
-  const text = body.toString('utf8', start, end)
-  const key = text.includes('\\') ? parsed(text) : text.slice(1, -1)
-  if (typeof key !== 'string') return undefined
-  const name = key.toLowerCase()
-  if (KEYS.has(name)) return name
-  const folded = name.includes('ſ') ? name.replaceAll('ſ', 's') : '' // as Go does
-  return KEYS.has(folded) ? folded : undefined
+function keyOf(body: Buffer, span: Span): string | undefined {
+  const name = nameIn(body, span, KEY_BYTES_MAX)
+  const key = name === undefined ? '' : folded(name)
+  return KEYS.has(key) ? key : undefined
 }
 
 /** Undefined for what is not JSON. */
-function heldIn(body: Buffer, start: number, end: number): unknown {
+function heldIn(body: Buffer, { start, end }: Span): unknown {
   return end - start > VALUE_BYTES_MAX ? LONG : parsed(body.toString('utf8', start, end))
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function isEmpty(value: unknown): boolean {

@@ -23,12 +23,14 @@ export class Walk {
   at = 0
   #within: 'nothing' | 'string' | 'word' = 'nothing'
   #depth = 0
-  #rest = STRIDE_BYTES
+  #rest = 0
   /** Up to where there is no quote and no backslash, as far as that was searched for. */
   #next = { [QUOTE]: -1, [BACKSLASH]: -1 }
 
-  constructor(body: Buffer) {
+  constructor(body: Buffer, at = 0) {
     this.body = body
+    this.at = at
+    this.rest()
   }
 
   /** Is this the next byte? */

@@ -56,6 +56,16 @@ t.test(
   },
 )
 
+t.test('only native bodies have options and a keep_alive: elsewhere Ollama reads neither', async t => {
+  const text = '{"model":"a","options":{"num_ctx":512},"keep_alive":-1}'
+  t.match(await read(text), { model: 'a', options: { num_ctx: 512 }, keepAlive: -1 })
+  for (const headers of [{}, { 'content-encoding': 'zstd' }]) {
+    const body = 'content-encoding' in headers ? zstdCompressSync(Buffer.from(text)) : text
+    const peeked = await read(body, '/v1/chat/completions', headers as Record<string, string>)
+    t.same([peeked.model, 'options' in peeked, 'keepAlive' in peeked], ['a', false, false])
+  }
+})
+
 t.test('what Go would not read names no model', async t => {
   for (const text of [
     '',
