@@ -10,6 +10,7 @@
  */
 import { assign, type SnapshotFrom, setup } from 'xstate'
 import { type Decide, entity, type Message, Refusal } from './entity.ts'
+import { parseHours } from './hours.ts'
 
 /** Where a node came from: a flag, the API, found at the usual address, or started inside the house. */
 export type Origin = 'flag' | 'api' | 'found' | 'embedded'
@@ -22,9 +23,12 @@ export type NodeData = {
   readonly residentMax: number
   readonly labels: { readonly [name: string]: string }
   readonly origin: Origin
-  /** How much of the work it should get beside a node of weight 1. */
+  /** How much of the work it should get beside a node of weight 1; above 0, up to 100. */
   readonly weight?: number
-  /** When it is wanted, as `18:00-08:00` in the house's local time; at other times only if nobody else can. */
+  /**
+   * When it is wanted, as `18:00-08:00` or `mon-fri@18:00-08:00+sat-sun` (see hours.ts) in the house's local time; at
+   * other times only if nobody else can.
+   */
   readonly hours?: string
 }
 
@@ -130,10 +134,20 @@ const machine = setup({ types: { context: {} as NodeContext, events: {} as NodeF
 
 type State = SnapshotFrom<typeof machine>
 
+const WEIGHT_MAX = 100
+
 const decide: Decide<State, NodeCommand, NodeFact> = {
   'node.register': (node, { data }) => {
-    if (data.slots < 1)
-      throw new Refusal('node.slots', 'a node needs at least one slot: slots must be 1 or more')
+    const { slots, weight = 1, hours } = data
+    if (slots < 1) throw new Refusal('node.slots', 'a node needs at least one slot: slots must be 1 or more')
+    if (!(weight > 0 && weight <= WEIGHT_MAX)) {
+      const rule = `a weight is above 0 and up to ${WEIGHT_MAX}, and 1 without one; to give a node nothing, drain it`
+      throw new Refusal('node.weight', `${weight} is no weight: ${rule}`)
+    }
+    if (hours !== undefined && parseHours(hours) === undefined) {
+      const rule = 'hours are written as 18:00-08:00, mon-fri@18:00-08:00 or sat-sun, with + between several'
+      throw new Refusal('node.hours', `"${hours}": ${rule}`)
+    }
     return node.matches('member') && same(node.context, data) ? [] : [{ type: 'node.registered', data }]
   },
   'node.answer': (node, { at, data: { version } }) => {

@@ -27,10 +27,12 @@ export const UNWRITABLE: Refused = {
 export const statuses: Readonly<Record<string, number>> = {
   'engine.out-of-turn': 409,
   'node.unknown': 404,
+  'node.hours': 400,
   'node.slots': 400,
   'node.url': 400,
   'node.name': 400,
   'node.taken': 409,
+  'node.weight': 400,
   'policy.contradicts': 400,
   'policy.empty': 400,
   'replica.absent': 404,

@@ -6,6 +6,7 @@ import { type FleetNode, routable } from '../projections/fleet.ts'
 import { keyOf } from '../projections/queue.ts'
 import { type Open, runningOn } from '../projections/requests.ts'
 import type { Replica } from '../projections/residency.ts'
+import { within } from './hours.ts'
 import { CANDIDATES_MAX, type Spot } from './place.ts'
 import type { Scheduler } from './scheduler.ts'
 import { warmSlots } from './trial.ts'
@@ -102,7 +103,7 @@ export class NodeSpot implements Spot {
   }
 
   get offHours(): boolean {
-    return false
+    return !within(this.#node.hours ?? '', this.#sight.now)
   }
 
   get affine(): boolean {

@@ -38,6 +38,23 @@ t.test('a node without slots is refused', async t => {
     .refuses('node.slots')
 })
 
+t.test('a weight and hours that make no sense are refused', async t => {
+  for (const weight of [0, -1, 101, Number.NaN]) {
+    given(t, node)
+      .when({ type: 'node.register', at, data: { ...data, weight } })
+      .refuses('node.weight')
+  }
+  for (const hours of ['', 'night', '18:00-18:00']) {
+    given(t, node)
+      .when({ type: 'node.register', at, data: { ...data, hours } })
+      .refuses('node.hours')
+  }
+  const wished = { ...data, weight: 0.5, hours: 'mon-fri@18:00-08:00+sat-sun' }
+  given(t, node)
+    .when({ type: 'node.register', at, data: wished })
+    .answers([{ type: 'node.registered', data: wished }], { member: { reach: 'joining', duty: 'active' } })
+})
+
 t.test('losing it twice is losing it once', async t => {
   given(t, node, registered, joined)
     .when({ type: 'node.lose', at, data: { reason: 'refused' } })
