@@ -57,6 +57,9 @@ const decide: Decide<SnapshotFrom<typeof machine>, PolicyCommand, PolicyFact> = 
         'policy.contradicts',
         'keepAliveS is the one time there is, so keepAliveMaxS says nothing',
       )
+    const both = data.nodes?.find(name => data.avoid?.includes(name))
+    if (both !== undefined)
+      throw new Refusal('policy.contradicts', `nodes and avoid both name ${both}; take it out of one`)
     return JSON.stringify(context.policy) === JSON.stringify(data) ? [] : [{ type: 'policy.set', data }]
   },
   'policy.clear': policy => (policy.matches('inForce') ? [{ type: 'policy.cleared', data: {} }] : []),

@@ -2,6 +2,7 @@
  * Every knob: its flag, its variable, its default, its parser, its sentence. The only reader of the environment.
  * Read once, frozen, passed down. A flag wins over a variable. Some may be turned later; see live.ts.
  */
+import { parseHours } from '../machines/hours.ts'
 import { Failure } from './failure.ts'
 
 interface Knob<T> {
@@ -19,12 +20,14 @@ interface Knob<T> {
   readonly live?: true
 }
 
-/** How to reach a node, as `URL[,name=…][,slots=…][,resident=…][,label.KEY=VALUE]` gives it. */
+/** How to reach a node, as `URL[,name=…][,slots=…][,resident=…][,weight=…][,hours=…][,label.KEY=VALUE]` gives it. */
 export interface NodeSpec {
   readonly url: string
   readonly name?: string
   readonly slots?: number
   readonly residentMax?: number
+  readonly weight?: number
+  readonly hours?: string
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -49,7 +52,7 @@ export const knobs = {
   nodes: knob({
     flag: 'node',
     env: 'QUIPU_NODES',
-    value: 'URL[,name=N][,slots=N][,resident=N][,label.K=V]',
+    value: 'URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]',
     default: [] as readonly NodeSpec[],
     parse: t => [nodeSpec(t)],
     sentence: 'an Ollama server to send work to; repeatable',
@@ -342,6 +345,23 @@ function cidr(value: string): string {
   return value
 }
 
+/** How much of the work a node should get beside one of weight 1. */
+export function weight(value: string): number {
+  const number = Number(value)
+  if (!/^\d+(?:\.\d+)?$/.test(value) || number <= 0 || number > 100) {
+    throw new Error(`"${value}" is not a weight: a number above 0 and up to 100, and 1 is what others have`)
+  }
+  return number
+}
+
+/** When a node is wanted. */
+export function hours(value: string): string {
+  if (parseHours(value) !== undefined) return value
+  throw new Error(
+    `"${value}" is not hours such as 18:00-08:00, mon-fri@18:00-08:00 or sat-sun, with + between several`,
+  )
+}
+
 export function nodeSpec(value: string): NodeSpec {
   const [url = '', ...options] = value.split(',')
   const spec: {
@@ -349,6 +369,8 @@ export function nodeSpec(value: string): NodeSpec {
     name?: string
     slots?: number
     residentMax?: number
+    weight?: number
+    hours?: string
     labels: Record<string, string>
   } = {
     url: /^[a-z]+:\/\//i.test(url) ? url : `http://${url}`,
@@ -359,8 +381,13 @@ export function nodeSpec(value: string): NodeSpec {
     if (key === 'name') spec.name = text(held)
     else if (key === 'slots') spec.slots = whole(1, 1_024)(held)
     else if (key === 'resident') spec.residentMax = whole(1, 1_024)(held)
+    else if (key === 'weight') spec.weight = weight(held)
+    else if (key === 'hours') spec.hours = hours(held)
     else if (key.startsWith('label.')) spec.labels[text(key.slice(6))] = held
-    else throw new Error(`"${option}" is not one of name=…, slots=…, resident=…, label.KEY=VALUE`)
+    else {
+      const known = 'name=…, slots=…, resident=…, weight=…, hours=…, label.KEY=VALUE'
+      throw new Error(`"${option}" is not one of ${known}`)
+    }
   }
   return spec
 }

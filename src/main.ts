@@ -9,6 +9,7 @@ import { Engine } from './engine/engine.ts'
 import { Failure } from './failure.ts'
 import { drain } from './fleet/drain.ts'
 import { Health } from './fleet/health.ts'
+import { Keeper } from './fleet/keeper.ts'
 import { Ollamas } from './fleet/ollama.ts'
 import { discover, type Found, register } from './fleet/register.ts'
 import { Admission } from './gateway/admission.ts'
@@ -122,6 +123,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       dir: options.journal === undefined ? join(dir, 'stats') : undefined,
       warn: message => server.log.warn(message),
     })
+    const keeper = new Keeper({ ...common, look, ollama })
     const api = new OllamaApi({
       ...common,
       look,
@@ -168,11 +170,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       loader({
         ...common,
         look,
-        load: (url, model, order) => ollama(url).load(model, order),
+        load: (url, model, order) => keeper.load(url, model, order),
         unload: (url, model, order) => ollama(url).unload(model, order),
         wish: request => seats.wish(request),
       }),
       health.reactor,
+      keeper.reactor,
       gauges.reactor,
     )
     closing.push(

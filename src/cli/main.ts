@@ -20,12 +20,16 @@ const verbs: Readonly<Record<string, Entry>> = {
   serve: { does: 'run a house', load: async () => (await import('./serve.ts')).serve },
   sim: { does: 'run simulated Ollama nodes', load: async () => (await import('./sim.ts')).sim },
   nodes: {
-    does: 'list, add, drain, resume and remove nodes',
+    does: 'list, show, add, drain, resume and remove nodes',
     load: async () => (await import('./nodes.ts')).nodes,
   },
   models: {
     does: 'list the models, and who has them',
     load: async () => (await import('./models.ts')).models,
+  },
+  policy: {
+    does: 'say where a model may run, and how it is loaded',
+    load: async () => (await import('./policy.ts')).policy,
   },
   ps: { does: 'list the models in memory, and where', load: async () => (await import('./ps.ts')).ps },
   queue: { does: 'show who waits, and for what', load: async () => (await import('./queue.ts')).queue },

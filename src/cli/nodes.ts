@@ -1,11 +1,11 @@
 /** `quipu nodes`: which nodes the house has, and what people do with them. */
-import { nodeSpec } from '../config.ts'
+import { hours as hoursOf, nodeSpec, weight as weightOf } from '../config.ts'
 import type { Node, NodeInFull, Told } from '../gateway/schema.ts'
 import { type Client, clientOf } from './client.ts'
 import { nearest } from './nearest.ts'
-import { countOf } from './quantities.ts'
+import { countOf, sizeOf, timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'
-import { sayTable } from './table.ts'
+import { type Column, sayTable } from './table.ts'
 import { plain, say, sayJson, tinted } from './terminal.ts'
 import { type Given, jsonOption, listOf, misused, textOf, type Verb, wholeOf } from './verb.ts'
 
@@ -13,10 +13,18 @@ type NodeRow = Told<typeof Node>
 type Whole = Told<typeof NodeInFull>
 
 export const nodes: Verb = {
-  usage: ['nodes [ls]', 'nodes add URL', 'nodes drain NAME', 'nodes resume NAME', 'nodes rm NAME'],
+  usage: [
+    'nodes [ls]',
+    'nodes show NAME',
+    'nodes add URL',
+    'nodes drain NAME',
+    'nodes resume NAME',
+    'nodes rm NAME',
+  ],
   about:
-    'Lists the nodes of a running house and what they are up to, adds one or changes the one of that name, lets one ' +
-    'finish what it runs and gives it nothing new (drain), gives it work again (resume), or forgets it (rm).',
+    'Lists the nodes of a running house and what they are up to, shows all about one (show), adds one or changes the ' +
+    'one of that name, lets one finish what it runs and gives it nothing new (drain), gives it work again (resume), ' +
+    'or forgets it (rm).',
   options: {
     name: { value: 'NAME', fallback: 'made from the URL', sentence: 'add: what to call it' },
     slots: {
@@ -29,6 +37,16 @@ export const nodes: Verb = {
       fallback: '3',
       sentence: 'add: models in memory at once (its OLLAMA_MAX_LOADED_MODELS)',
     },
+    weight: {
+      value: 'N',
+      fallback: '1',
+      sentence: 'add: how much of the work it should get beside a node of weight 1',
+    },
+    hours: {
+      value: 'HOURS',
+      fallback: 'always',
+      sentence: 'add: when it is wanted, as 18:00-08:00 or mon-fri@18:00-08:00+sat-sun, in local time',
+    },
     label: {
       value: 'KEY=VALUE',
       list: true,
@@ -40,6 +58,7 @@ export const nodes: Verb = {
   },
   examples: [
     ['quipu nodes add http://gpu-a:11434 --slots 4', 'send work there, four requests at a time'],
+    ['quipu nodes add http://desk:11434 --hours 20:00-08:00', "somebody's desk by day, the house's by night"],
     ['quipu nodes drain gpu-a', 'before that machine is taken down'],
   ],
   wordsMax: 2,
@@ -61,7 +80,7 @@ export const nodes: Verb = {
   },
 }
 
-const ADD_ONLY = ['name', 'slots', 'resident', 'label'] as const
+const ADD_ONLY = ['name', 'slots', 'resident', 'weight', 'hours', 'label'] as const
 
 interface Deed {
   readonly words: readonly string[]
@@ -70,6 +89,7 @@ interface Deed {
 
 const deeds: Readonly<Record<string, Deed>> = {
   ls: { words: [], run: list },
+  show: { words: ['NAME'], run: show },
   add: { words: ['URL'], run: add },
   drain: {
     words: ['NAME'],
@@ -116,6 +136,7 @@ async function list(client: Client, { switches }: Given): Promise<void> {
       { name: 'RUNNING', right: true, cell: ({ running }) => String(running) },
       { name: 'LOADED', right: true, cell: ({ models, residentMax }) => `${models.resident}/${residentMax}` },
       { name: 'MODELS', right: true, cell: ({ models }) => String(models.present) },
+      ...wishesIn(rows),
       {
         name: 'BREAKER',
         cell: ({ breaker }) => BREAKERS[breaker.state],
@@ -132,10 +153,60 @@ async function list(client: Client, { switches }: Given): Promise<void> {
   say(tinted(['bold', 'yellow'], 'SIMULATED NODES: their answers are made up.'))
 }
 
+/** Most houses have neither, and a narrow table is read more easily. */
+function wishesIn(rows: readonly NodeRow[]): Column<NodeRow>[] {
+  const columns: Column<NodeRow>[] = []
+  if (rows.some(({ weight }) => weight !== 1))
+    columns.push({ name: 'WEIGHT', right: true, cell: ({ weight }) => String(weight) })
+  if (rows.some(({ hours }) => hours !== undefined))
+    columns.push({ name: 'HOURS', cell: ({ hours = 'always' }) => hours })
+  return columns
+}
+
 const BREAKERS: Readonly<Record<NodeRow['breaker']['state'], string>> = {
   closed: 'closed',
   open: 'OPEN',
   halfOpen: 'half open',
+}
+
+async function show(client: Client, { switches }: Given, name: string): Promise<void> {
+  const node = await client.ask<Whole>(pathOf(name))
+  if (switches.has('json')) return sayJson(node)
+  const { loss, breaker, error, models, replicas } = node
+  const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`)
+  const lines: readonly (readonly [string, string])[] = [
+    ['URL', node.url],
+    ['standing', loss === undefined ? node.standing : `${node.standing} (${loss.reason})`],
+    ['since', timeOf(node.since)],
+    ['version', node.version || '?'],
+    ['slots', `${node.slots} a model`],
+    ['running', countOf(node.running, 'request')],
+    ['in memory', `${models.resident} of ${node.residentMax}`],
+    ['weight', String(node.weight)],
+    ['hours', node.hours ?? 'always'],
+    ['labels', labels.join(' ') || 'none'],
+    [
+      'breaker',
+      breaker.reason === undefined
+        ? BREAKERS[breaker.state]
+        : `${BREAKERS[breaker.state]} (${breaker.reason})`,
+    ],
+    ...(error === undefined ? [] : [['last look', error] as const]),
+  ]
+  say(plain(`${name}${node.simulated ? ' (simulated)' : ''}`))
+  for (const [what, held] of lines) say(plain(`  ${what.padEnd(11)}${held}`))
+  say()
+  sayTable(
+    replicas,
+    [
+      { name: 'MODEL', cell: ({ model }) => model },
+      { name: 'STATE', cell: ({ state }) => state },
+      { name: 'SIZE', right: true, cell: ({ sizeBytes }) => sizeOf(sizeBytes) },
+      { name: 'CONTEXT', right: true, cell: ({ contextLength = '' }) => String(contextLength) },
+      { name: 'RUNNING', right: true, cell: ({ running }) => String(running) },
+    ],
+    'It has no models.',
+  )
 }
 
 async function add(client: Client, given: Given, text: string): Promise<void> {
@@ -161,6 +232,8 @@ function wish(given: Given, text: string): object {
   const name = textOf(given, 'name') ?? spec.name
   const slots = wholeOf(given, 'slots') ?? spec.slots
   const residentMax = wholeOf(given, 'resident') ?? spec.residentMax
+  const weight = readAs(given, 'weight', weightOf) ?? spec.weight
+  const hours = readAs(given, 'hours', hoursOf) ?? spec.hours
   const labels = Object.fromEntries(
     listOf(given, 'label').map(label => {
       const [, key, value] = /^([^=]+)=(.*)$/s.exec(label) ?? []
@@ -168,7 +241,16 @@ function wish(given: Given, text: string): object {
       return [key, value]
     }),
   )
-  return { url: spec.url, name, slots, residentMax, labels: { ...spec.labels, ...labels } }
+  return { url: spec.url, name, slots, residentMax, weight, hours, labels: { ...spec.labels, ...labels } }
+}
+
+function readAs<T>(given: Given, name: string, read: (text: string) => T): T | undefined {
+  const text = textOf(given, name)
+  try {
+    return text === undefined ? undefined : read(text)
+  } catch (error) {
+    throw misused(`--${name}: ${(error as Error).message}`)
+  }
 }
 
 async function turn(

@@ -40,6 +40,11 @@ export function residenceOf({ size = 0, size_vram = 0, context_length = 0 }: PsR
   return { sizeBytes: size, vramBytes: size_vram, contextLength: context_length }
 }
 
+/** 0, `0`, `0s`: how long a model is to stay that is to leave at once. */
+function isNone(keepAlive: unknown): boolean {
+  return Number.parseFloat(String(keepAlive)) === 0
+}
+
 /** A node answered, but not with what was hoped for. */
 export class NodeAnswer extends Failure {
   readonly status: number
@@ -171,7 +176,8 @@ export class Ollama {
       model,
       stream: false,
       ...(options && { options }),
-      ...(keepAlive !== undefined && { keep_alive: keepAlive }),
+      // With none at all this would be the wish to unload. Whoever it is loaded for says so, and is the last to.
+      ...(keepAlive !== undefined && !isNone(keepAlive) && { keep_alive: keepAlive }),
     }
     if (embedding) await this.ask('POST', '/api/embed', { ...body, input: [] }, signal)
     else await this.ask('POST', '/api/generate', body, signal)

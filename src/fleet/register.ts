@@ -44,8 +44,9 @@ export async function register(
   }
   const twin = [...fleet.state.values()].find(node => node.url === url && node.name !== name)
   if (twin !== undefined) throw new Refusal('node.taken', `${url} is registered already, as ${twin.name}`)
-  const { slots = SLOTS, residentMax = RESIDENT_MAX, labels } = spec
-  const data = { url, slots, residentMax, labels, origin }
+  const { slots = SLOTS, residentMax = RESIDENT_MAX, weight, hours, labels } = spec
+  const wanted = { ...(weight !== undefined && { weight }), ...(hours !== undefined && { hours }) }
+  const data = { url, slots, residentMax, labels, origin, ...wanted }
   await engine.dispatch('node', name, { type: 'node.register', by, data })
   return name
 }

@@ -5,12 +5,13 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { canonicalName, sourceOf } from '../../machines/name.ts'
 import type { RequestCommand } from '../../machines/request.ts'
-import { variantOf } from '../../machines/variant.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type EstimatesProjection, expectTokens } from '../projections/estimates.ts'
+import type { Policies } from '../projections/policies.ts'
 import type { RequestsProjection } from '../projections/requests.ts'
+import { amend } from './amend.ts'
 import type { Nodes } from './nodes.ts'
 import { CLOUD_OFF } from './ollama.ts'
 import { type Peeked, peek } from './peek.ts'
@@ -23,6 +24,7 @@ export interface AdmissionNeeds {
   readonly config: Config
   readonly requests: RequestsProjection
   readonly estimates: EstimatesProjection
+  readonly policies: Policies
   readonly nodes: Nodes
   /** How long it would wait for its turn, and then run; see scheduler/eta.ts. */
   readonly foresee: (order: Order) => Foreseen
@@ -60,7 +62,8 @@ export type Verdict =
   | { readonly as: 'refused'; readonly refused: Refused; readonly native?: boolean }
   | { readonly as: 'nameless' }
   | { readonly as: 'unload'; readonly model: string }
-  | { readonly as: 'admissible'; readonly order: Order; readonly peeked: Peeked }
+  /** `body` and `peeked` as the model's policy leaves them. */
+  | { readonly as: 'admissible'; readonly order: Order; readonly body: Buffer; readonly peeked: Peeked }
 
 export class Admission {
   readonly #needs: AdmissionNeeds
@@ -71,7 +74,7 @@ export class Admission {
 
   /** Throws a Refusal `request.invalid` for a wish that cannot be read. */
   async judge({ route, body, headers, by, wished, wishName }: Asked): Promise<Verdict> {
-    const { clock, config, estimates, foresee, nodes } = this.#needs
+    const { clock, config, estimates, foresee, nodes, policies } = this.#needs
     const wishes = readWishes(wished, clock.now(), wishName)
     const peeked = await peek(route, body, headers)
     const refused = this.#refusal(peeked)
@@ -80,9 +83,11 @@ export class Admission {
     if (model === undefined) return { as: 'nameless' }
     await nodes.seek(model)
     if (!config.cloud && nodes.isElsewhere(model)) return CLOUDY
+    const amended = await amend({ route, body, peeked }, policies.state.get(model))
+    if ('refused' in amended) return { as: 'refused', refused: amended.refused }
     if (peeked.unload) return { as: 'unload', model }
     const { client = by } = wishes
-    const variant = variantOf(peeked.options)
+    const { variant, keepAlive } = amended
     const question = { model, client, bodyBytes: body.length, outputMax: peeked.outputMax }
     const order: Order = {
       path: route,
@@ -103,7 +108,8 @@ export class Admission {
         ...order,
         estimate: { ...order.estimate!, ...(waitMs !== undefined && { waitMs: Math.round(waitMs) }) },
       },
-      peeked,
+      body: amended.body,
+      peeked: { ...peeked, keepAlive },
     }
   }
 

@@ -12,6 +12,7 @@ import { Failure } from '../failure.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import { type Door, doors, hang } from './doors.ts'
 import { openapi } from './openapi.ts'
+import { allPolicies, modelNamed, onePolicy, type PolicyNeeds, policyFrom } from './policies.ts'
 import { QUEUE_LIMIT, REQUESTS_LIMIT } from './schema.ts'
 import { type SettingsNeeds, settingDoors } from './settings.ts'
 import { type TablesNeeds, tableDoors } from './tables.ts'
@@ -28,7 +29,7 @@ import {
 } from './views.ts'
 import { story, summary } from './why.ts'
 
-export interface ControlNeeds extends ViewNeeds, SettingsNeeds, TablesNeeds {
+export interface ControlNeeds extends ViewNeeds, PolicyNeeds, SettingsNeeds, TablesNeeds {
   readonly config: Config
   readonly journal: Journal
   /** Of the package. */
@@ -153,6 +154,32 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   )
 
   hang(app, doors.models, ({ reply }) => told(reply, allModels(needs)))
+
+  hang(app, doors.policies, ({ reply }) => told(reply, allPolicies(needs)))
+  hang(app, doors.policy, ({ params, reply }) => told(reply, onePolicy(needs, modelNamed(params.model))))
+  hang(
+    app,
+    doors.setPolicy,
+    async ({ params, body, by }) => {
+      const model = modelNamed(params.model)
+      engine.commit('policy', model, { type: 'policy.set', data: policyFrom(body), by })
+      const policy = onePolicy(needs, model)
+      await engine.settled()
+      return policy
+    },
+    write,
+  )
+  hang(
+    app,
+    doors.clearPolicy,
+    async ({ params, by }) => {
+      const { model } = onePolicy(needs, modelNamed(params.model))
+      engine.commit('policy', model, { type: 'policy.clear', data: {}, by })
+      await engine.settled()
+      return { model, cleared: true }
+    },
+    write,
+  )
 
   // ── the queue and the requests ───────────────────────────────────────────────────────────────────────────────
 

@@ -76,8 +76,9 @@ export class Inference {
         return api.unload(visit, outgoing(visit), verdict.model)
       case 'admissible': {
         const { order, peeked } = verdict
+        const amended = { ...visit, body: verdict.body }
         const full = admission.full(order)
-        return full === undefined ? this.#live(visit, order, peeked) : refuse(res, dialect, full)
+        return full === undefined ? this.#live(amended, order, peeked) : refuse(res, dialect, full)
       }
     }
   }

@@ -35,6 +35,7 @@ export const statuses: Readonly<Record<string, number>> = {
   'node.weight': 400,
   'policy.contradicts': 400,
   'policy.empty': 400,
+  'policy.unknown': 404,
   'replica.absent': 404,
   'request.unknown': 404,
   'request.invalid': 400,

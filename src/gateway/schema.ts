@@ -88,6 +88,8 @@ export const HISTORY_LIMIT = 100
 export const NodeName = Type.Object({ name: text('name of the node') })
 export const RequestId = Type.Object({ id: text('id of the request, as the X-Quipu-Request header gave it') })
 
+const labelNames = { pattern: '^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$' }
+
 export const NewNode = Type.Object(
   {
     url: Type.String({ minLength: 1, maxLength: 2_048, description: 'where its Ollama answers' }),
@@ -96,13 +98,81 @@ export const NewNode = Type.Object(
     residentMax: maybe(
       Type.Integer({ minimum: 1, maximum: 1_024, description: 'models in memory at once; 3' }),
     ),
-    labels: maybe(
-      Type.Record(
-        Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$' }),
-        Type.String({ maxLength: 256 }),
-        { maxProperties: 64, additionalProperties: false, description: 'what people want to remember of it' },
-      ),
+    weight: maybe(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 100,
+        description: 'how much of the work it should get beside a node of weight 1; 1',
+      }),
     ),
+    hours: maybe(
+      Type.String({
+        minLength: 1,
+        maxLength: 256,
+        description:
+          'when it is wanted, in local time: 18:00-08:00, mon-fri@18:00-08:00, sat-sun, with + between several; ' +
+          'at other times only if nobody else can. Always, without them',
+      }),
+    ),
+    labels: maybe(
+      Type.Record(Type.String(labelNames), Type.String({ maxLength: 256 }), {
+        maxProperties: 64,
+        additionalProperties: false,
+        description: 'what people want to remember of it',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const ModelName = Type.Object({ model: text('name of the model, with %2F for each slash in it') })
+
+const nodeNames = (description: string) =>
+  maybe(
+    Type.Array(Type.String({ minLength: 1, maxLength: 63 }), {
+      minItems: 1,
+      maxItems: 1_000,
+      uniqueItems: true,
+      description,
+    }),
+  )
+const tokens = (description: string) =>
+  maybe(Type.Integer({ minimum: 256, maximum: 16_777_216, description: `${description}, in tokens` }))
+/** Go counts a duration in nanoseconds, and ends after 292 years. */
+const seconds = (description: string) =>
+  maybe(
+    Type.Unsafe<number | string>({
+      type: ['number', 'string'],
+      maximum: 9_000_000_000,
+      maxLength: 64,
+      description,
+    }),
+  )
+
+const whatPoliciesSay = {
+  nodes: nodeNames('only these nodes'),
+  avoid: nodeNames('not these nodes'),
+  prefer: nodeNames('these nodes first, where they are as free as others'),
+  labels: maybe(
+    Type.Record(Type.String(labelNames), Type.String({ maxLength: 256 }), {
+      minProperties: 1,
+      maxProperties: 64,
+      additionalProperties: false,
+      description: 'only nodes with these labels',
+    }),
+  ),
+  numCtx: tokens('the one context length it is loaded with, whatever a client asks for'),
+  numCtxMax: tokens('the longest context a client may ask for'),
+}
+
+export const NewPolicy = Type.Object(
+  {
+    ...whatPoliciesSay,
+    keepAliveS: seconds(
+      'how long it stays in memory after its last answer, whatever a client asks for: seconds, or a duration such as ' +
+        '5m or 1h30m; below zero for ever',
+    ),
+    keepAliveMaxS: seconds('the longest a client may ask for: seconds, or a duration'),
   },
   { additionalProperties: false },
 )
@@ -219,6 +289,8 @@ const nodeShape = {
   version: text("its Ollama's; empty until it has answered"),
   slots: whole('requests at once per model'),
   residentMax: whole('models in memory at once'),
+  weight: figure('how much of the work it should get beside a node of weight 1'),
+  hours: maybe(text('when it is wanted, in local time; left out where that is always')),
   labels: Type.Record(Type.String(), Type.String(), { description: 'as registered' }),
   breaker: Type.Object({
     state: BreakerState,
@@ -285,6 +357,20 @@ export const Model = Type.Object({
   nodes: Type.Array(Type.Object({ node: text('name of the node'), ...replicaShape })),
 })
 export const Models = Type.Array(Model)
+
+export const Policy = Type.Object({
+  model: text('canonical name'),
+  ...whatPoliciesSay,
+  keepAliveS: maybe(
+    figure('how long it stays in memory after its last answer, seconds; below zero for ever'),
+  ),
+  keepAliveMaxS: maybe(figure('the longest a client may ask for, seconds')),
+  setAt: at('since when it holds'),
+  by: maybe(text('who set it')),
+  warnings: texts('what in it does nothing now, or not what one might think'),
+})
+export const Policies = Type.Array(Policy)
+export const PolicyGone = Type.Object({ model: text('canonical name'), cleared: yes('it holds no more') })
 
 export const Candidate = Type.Object({
   node: text('name of the node'),
@@ -536,9 +622,12 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   ModelRow,
   NewNode,
   NewValue,
+  NewPolicy,
   Node,
   NodeGone,
   NodeInFull,
+  Policy,
+  PolicyGone,
   Problem,
   Request,
   RequestInFull,

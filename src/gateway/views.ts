@@ -107,7 +107,7 @@ export function upCount({ fleet }: Pick<ViewNeeds, 'fleet'>): number {
 }
 
 function nodeView(needs: ViewNeeds, node: FleetNode): Told<typeof Node> {
-  const { name, url, origin, version, slots, residentMax, labels, since, loss } = node
+  const { name, url, origin, version, slots, residentMax, weight = 1, hours, labels, since, loss } = node
   const replicas = [...(needs.residency.state.byNode.get(name)?.values() ?? [])]
   const resident = replicas.filter(({ state }) => state === 'resident').map(({ model }) => model)
   const vitals = needs.vitals.get(name)
@@ -121,6 +121,8 @@ function nodeView(needs: ViewNeeds, node: FleetNode): Told<typeof Node> {
     version,
     slots,
     residentMax,
+    weight,
+    ...(hours !== undefined && { hours }),
     labels,
     breaker: breakerView(needs, name),
     running: runningOn(needs.requests.state, name),

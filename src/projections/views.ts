@@ -4,6 +4,7 @@ import { catalog } from './catalog.ts'
 import { estimates } from './estimates.ts'
 import { fleet } from './fleet.ts'
 import { history } from './history.ts'
+import { policies } from './policies.ts'
 import { recent } from './recent.ts'
 import { requests } from './requests.ts'
 import { residency } from './residency.ts'
@@ -27,4 +28,5 @@ export const views = () => ({
   settings: settings(),
   traffic: traffic(),
   usage: usage(),
+  policies: policies(),
 })

@@ -16,6 +16,7 @@ export const nodes = [
     version: '0.33.0',
     slots: 4,
     residentMax: 3,
+    weight: 2,
     labels: { room: 'attic' },
     breaker: closed,
     running: 2,
@@ -35,6 +36,8 @@ export const nodes = [
     version: '',
     slots: 1,
     residentMax: 3,
+    weight: 1,
+    hours: 'mon-fri@18:00-08:00+sat-sun',
     labels: {},
     breaker: { state: 'open', failures: 3, round: 1, until: AT, reason: 'refused' },
     running: 0,
@@ -54,6 +57,7 @@ export const nodes = [
     version: '0.33.0',
     slots: 1,
     residentMax: 1,
+    weight: 1,
     labels: { simulated: 'true' },
     breaker: { state: 'halfOpen', failures: 0, round: 2, reason: 'error' },
     running: 1,
@@ -66,7 +70,23 @@ export const nodes = [
   },
 ]
 
-export const nodeInFull = { ...nodes[0]!, replicas: [] }
+export const nodeInFull = {
+  ...nodes[0]!,
+  replicas: [
+    {
+      model: 'tiny:latest',
+      state: 'resident',
+      since: AT,
+      digest: DIGEST,
+      sizeBytes: 4_406_642_652,
+      memoryBytes: 5_000_000_000,
+      vramBytes: 3_000_000_000,
+      contextLength: 8192,
+      loadFailures: 0,
+      running: 2,
+    },
+  ],
+}
 export const nodeThatIsSilent = { ...nodes[1]!, standing: 'joining', replicas: [] }
 
 const HOURS_AGO = Date.now() - 12_030_000
@@ -136,6 +156,20 @@ export const models = [
       },
     ],
   },
+]
+
+export const policies = [
+  {
+    model: 'hf.co/ns/big:q4',
+    nodes: ['gpu-a', 'gpu-z'],
+    labels: { gpu: '4090', room: 'attic' },
+    numCtxMax: 32_768,
+    keepAliveMaxS: 5_400,
+    setAt: AT,
+    by: '10.0.0.9',
+    warnings: ['nodes: no node is called gpu-z; see /quipu/nodes'],
+  },
+  { model: 'tiny:latest', prefer: ['gpu-a'], numCtx: 8_192, keepAliveS: -1, setAt: AT, warnings: [] },
 ]
 
 export const queue = [

@@ -8,6 +8,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
   'GET /quipu': recorded.index,
   'GET /quipu/nodes': recorded.nodes,
   'GET /quipu/models': recorded.models,
+  'GET /quipu/policies': recorded.policies,
   'GET /quipu/queue': recorded.queue,
   'GET /quipu/requests': recorded.requests,
   [`GET /quipu/requests/${recorded.ID}`]: recorded.request,
@@ -17,6 +18,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
 const TABLES: readonly (readonly string[])[] = [
   ['nodes'],
   ['models'],
+  ['policy'],
   ['ps'],
   ['queue'],
   ['requests'],
@@ -33,7 +35,7 @@ for (const args of TABLES) {
     if (args[0] === 'explain') t.same(parsed, { ...recorded.why, request: recorded.request })
     else if (args[0] === 'ps')
       t.match(parsed, [{ model: 'embed:latest' }, { model: 'tiny:latest', node: 'gpu-a' }])
-    else t.same(parsed, ANSWERS[`GET /quipu/${args[0]}`])
+    else t.same(parsed, ANSWERS[`GET /quipu/${args[0] === 'policy' ? 'policies' : args[0]}`])
   })
 }
 
@@ -41,7 +43,7 @@ t.test('where there is nothing, that is said', async t => {
   const none = Object.fromEntries(Object.keys(ANSWERS).map(key => [key, []]))
   const house = await fakeHouse(t, none)
   const said = await Promise.all(
-    ['nodes', 'models', 'ps', 'queue', 'requests'].map(verb => run(t, [verb], house.env)),
+    ['nodes', 'models', 'policy', 'ps', 'queue', 'requests'].map(verb => run(t, [verb], house.env)),
   )
   t.matchSnapshot(said.map(({ out }) => out).join(''))
   t.match(await run(t, ['explain', 'last'], house.env), { code: 1, err: /there is no request yet/ })
@@ -90,11 +92,13 @@ t.test('nodes add sends what --node of serve would read, and options win', async
   const args = [
     'nodes',
     'add',
-    '10.0.0.5:11434,name=x,slots=2,label.room=attic',
+    '10.0.0.5:11434,name=x,slots=2,weight=0.5,hours=sat-sun,label.room=attic',
     '--name',
     'gpu-a',
     '--label',
     'floor=2',
+    '--hours',
+    '20:00-08:00',
   ]
   const { code, out } = await run(t, args, house.env)
   t.equal(code, 0)
@@ -105,6 +109,8 @@ t.test('nodes add sends what --node of serve would read, and options win', async
     url: 'http://10.0.0.5:11434',
     name: 'gpu-a',
     slots: 2,
+    weight: 0.5,
+    hours: '20:00-08:00',
     labels: { room: 'attic', floor: '2' },
   })
 })
@@ -114,6 +120,50 @@ t.test('nodes add says when the node does not answer yet', async t => {
   const { code, out } = await run(t, ['nodes', 'add', 'http://10.0.0.6:11434'], house.env)
   t.equal(code, 0)
   t.match(out, /^gpu-b is registered, but has not answered yet \(connect ECONNREFUSED 10\.0\.0\.6:11434\)/)
+})
+
+t.test('nodes show tells all about one node, and the models on it', async t => {
+  const house = await fakeHouse(t, {
+    'GET /quipu/nodes/gpu-a': recorded.nodeInFull,
+    'GET /quipu/nodes/gpu-b': recorded.nodeThatIsSilent,
+  })
+  const told = await Promise.all(['gpu-a', 'gpu-b'].map(name => run(t, ['nodes', 'show', name], house.env)))
+  t.matchSnapshot(told.map(({ out }) => out).join('\n'))
+  const { out } = await run(t, ['nodes', 'show', 'gpu-a', '--json'], house.env)
+  t.same(JSON.parse(out), recorded.nodeInFull)
+})
+
+t.test('policy set adds to what holds, and takes back what stands empty', async t => {
+  const [old, other] = recorded.policies
+  const house = await fakeHouse(t, {
+    'GET /quipu/policies/hf.co%2Fns%2Fbig%3Aq4': old,
+    'PUT /quipu/policies/hf.co%2Fns%2Fbig%3Aq4': old,
+    'GET /quipu/policies/tiny': (_: unknown, res: never) =>
+      json(res, 404, { error: 'there is no policy for tiny:latest', code: 'policy.unknown' }),
+    'PUT /quipu/policies/tiny': other,
+    'DELETE /quipu/policies/tiny': { model: 'tiny:latest', cleared: true },
+  })
+  const policy = (...words: string[]) => run(t, ['policy', ...words], house.env)
+  const changes = ['nodes=', 'avoid=a, b', 'label.gpu=', 'label.floor=2', 'numCtxMax=4096', 'keepAliveMax=']
+  t.matchSnapshot((await policy('set', 'hf.co/ns/big:q4', ...changes, 'keepAlive=1h30m')).out)
+  t.same(JSON.parse(house.asked.at(-1)!.body), {
+    avoid: ['a', 'b'],
+    labels: { room: 'attic', floor: '2' },
+    numCtxMax: 4_096,
+    keepAliveS: '1h30m',
+  })
+  t.equal(
+    (await policy('set', 'tiny', 'keepAlive=-1', 'prefer=gpu-a')).out,
+    'tiny:latest  prefer=gpu-a numCtx=8192 keepAlive=-1\n',
+  )
+  t.same(JSON.parse(house.asked.at(-1)!.body), { keepAliveS: -1, prefer: ['gpu-a'] })
+  t.match(await policy('set', 'tiny', 'numCtx='), {
+    code: 2,
+    err: /to take it back: quipu policy clear tiny/,
+  })
+  t.equal((await policy('clear', 'tiny')).out, 'tiny:latest has no policy any more\n')
+  t.matchSnapshot((await policy('show', 'hf.co/ns/big:q4')).out)
+  t.match(await policy('show', 'tiny'), { code: 1, err: 'quipu: there is no policy for tiny:latest\n' })
 })
 
 t.test('nodes drain, resume and rm do what they say', async t => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import type { Outgoing } from '../../src/call.ts'
 import { Failure } from '../../src/failure.ts'
@@ -275,6 +276,21 @@ t.test('looks read what Ollama says, and no more than they can hold', async t =>
     message: 'out of memory',
   })
 })
+
+t.test(
+  'a load that is to last for no time at all does not say so: that would be the wish to unload',
+  async t => {
+    const bodies: object[] = []
+    const client = await serve(t, async (req, res) => {
+      if (req.method === 'POST') bodies.push(JSON.parse((await buffer(req)).toString()))
+      res.end('{}')
+    })
+    for (const keepAlive of [0, '0s', undefined, '5m', -1])
+      await client.load('a', { embedding: false, keepAlive, signal: signal() })
+    const bare = { model: 'a', stream: false }
+    t.same(bodies, [bare, bare, bare, { ...bare, keep_alive: '5m' }, { ...bare, keep_alive: -1 }])
+  },
+)
 
 t.test('what is not Ollama is told apart from what is gone', async t => {
   const client = await serve(t, (req, res) => {

@@ -31,6 +31,7 @@ t.test('a node is shown as it stands: its work, its models, its breaker, what it
       version: '0.33.0',
       slots: 2,
       residentMax: 3,
+      weight: 1,
       labels: { rack: 'b' },
       breaker: { state: 'open', failures: 0, round: 1, until: at + 1_000, reason: 'broken' },
       running: 1,
@@ -82,6 +83,8 @@ t.test('a node is registered over HTTP, looked at once, and the journal says who
     url: 'http://10.1.2.3:11434/',
     name: 'gpu-1',
     labels: { rack: 'b' },
+    weight: 2.5,
+    hours: 'sat-sun',
   })
   t.equal(added.statusCode, 201)
   t.equal(added.headers.location, '/quipu/nodes/gpu-1')
@@ -90,6 +93,8 @@ t.test('a node is registered over HTTP, looked at once, and the journal says who
     url: 'http://10.1.2.3:11434',
     standing: 'joining',
     slots: 1,
+    weight: 2.5,
+    hours: 'sat-sun',
     replicas: [],
   })
   t.same(looked, ['gpu-1'])
@@ -124,11 +129,14 @@ t.test(
         { url, slot: 2 },
         400,
         'request.invalid',
-        /unknown property "slot"; known are url, name, slots, residentMax, labels/,
+        /unknown property "slot"; known are url, name, slots, residentMax, weight, hours, labels/,
       ],
       [{ name: 'a' }, 400, 'request.invalid', /body: url is missing/],
       [{ url, slots: '2' }, 400, 'request.invalid', /slots must be integer/],
       [{ url, slots: 0 }, 400, 'request.invalid', /slots must be >= 1/],
+      [{ url, weight: 0 }, 400, 'request.invalid', /weight must be > 0/],
+      [{ url, weight: 101 }, 400, 'request.invalid', /weight must be <= 100/],
+      [{ url, hours: '18-8' }, 400, 'node.hours', /"18-8": hours are written as 18:00-08:00/],
       [{ url, labels: { 'a b': 'x' } }, 400, 'request.invalid', /labels may not have "a b"/],
       [
         `{"url":"${url}","labels":{"__proto__":"x"}}`,
@@ -478,6 +486,8 @@ t.test(
       await house.post('/quipu/nodes/a/drain'),
       await house.post('/quipu/nodes/unknown/resume'),
       await house.app.inject({ method: 'DELETE', url: '/quipu/nodes/a' }),
+      await house.app.inject({ method: 'PUT', url: '/quipu/policies/m', payload: { numCtx: 4_096 } }),
+      await house.app.inject({ method: 'DELETE', url: '/quipu/policies/m' }),
     ]
     for (const answer of writes) {
       t.same([answer.statusCode, answer.json().code], [503, 'journal.unwritable'])
@@ -534,6 +544,7 @@ t.test('every answer is what the table of doors says it is', async t => {
   house.join('a')
   house.put('tiny:latest', 'a')
   house.put('big:latest', 'a', 'present')
+  house.engine.commit('policy', 'tiny:latest', { type: 'policy.set', data: { numCtx: 4_096 } })
   house.vitals.set('a', { seenAt: 5, answerMs: 12, misses: 1, error: 'slow' })
   house.admit('r1')
   house.assign('r1', 'a', [row('a'), row('b', { estimateMs: null, excluded: 'down' })])
@@ -544,9 +555,10 @@ t.test('every answer is what the table of doors says it is', async t => {
   house.assign('r2', 'a')
   house.engine.commit('node', 'a', { type: 'node.lose', data: { reason: 'wedged', model: 'tiny:latest' } })
   const bodies: Record<string, object> = {
-    addNode: { url: 'http://10.0.0.9:11434', name: 'new' },
     setConfig: { value: '64' },
     rollbackConfig: { to: 0 },
+    addNode: { url: 'http://10.0.0.9:11434', name: 'new', hours: '18:00-08:00' },
+    setPolicy: { keepAliveS: '5m', prefer: ['a', 'b'] },
   }
   const all = Object.entries(table) as [string, Door][]
   const removes = ([, { method }]: [string, Door]): boolean => method === 'DELETE'
@@ -554,7 +566,11 @@ t.test('every answer is what the table of doors says it is', async t => {
   for (const [name, { method, path, answer, media, status = 200 }] of rows) {
     if (answer === undefined || media !== undefined) continue
     for (const id of path.includes(':id') ? ['r1', 'r2', 'r3'] : ['']) {
-      const url = path.replace(':name', 'a').replace(':setting', 'queue-max').replace(':id', id)
+      const url = path
+        .replace(':name', 'a')
+        .replace(':model', 'tiny')
+        .replace(':setting', 'queue-max')
+        .replace(':id', id)
       const given = await house.app.inject({ method, url, ...(bodies[name] && { payload: bodies[name] }) })
       if (name !== 'readyz') t.equal(given.statusCode, status, `${method} ${url}`)
       t.same(misfits(answer, given.json()), [], `${method} ${url}`)

@@ -26,4 +26,6 @@ t.test('it says something, and not two things at once', async t => {
   given(t, policy).when({ type: 'policy.set', at, data: contexts }).refuses('policy.contradicts')
   const times = { keepAliveS: 1, keepAliveMaxS: 2 }
   given(t, policy).when({ type: 'policy.set', at, data: times }).refuses('policy.contradicts')
+  const places = { nodes: ['a', 'b'], avoid: ['b'] }
+  given(t, policy).when({ type: 'policy.set', at, data: places }).refuses('policy.contradicts')
 })

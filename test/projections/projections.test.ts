@@ -12,6 +12,7 @@ import {
 } from '../../src/projections/estimates.ts'
 import { fleet, routable } from '../../src/projections/fleet.ts'
 import { history } from '../../src/projections/history.ts'
+import { policies } from '../../src/projections/policies.ts'
 import type { Projection } from '../../src/projections/projection.ts'
 import { lineup } from '../../src/projections/queue.ts'
 import { type Requests, requests, runningOn } from '../../src/projections/requests.ts'
@@ -222,6 +223,17 @@ t.test('history: the last requests, fact by fact, and no more of them than that'
     state.get('r2009')?.map(({ type }) => type),
     ['request.admitted', 'request.expired'],
   )
+})
+
+t.test('policies: what holds for each model, and since when', async t => {
+  const inForce = after(
+    policies(),
+    ['policy.set', 'a', { numCtx: 8_192 }],
+    ['policy.set', 'b', { nodes: ['n1'] }],
+    ['policy.set', 'a', { keepAliveS: -1 }],
+    ['policy.cleared', 'b'],
+  )
+  t.same([...inForce], [['a', { keepAliveS: -1, setAt: 3_000 }]], 'the last one alone counts')
 })
 
 function lined({ queue }: Requests, key: string): string[] {

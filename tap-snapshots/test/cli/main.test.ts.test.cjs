@@ -46,7 +46,7 @@ is set wins over flags, and stays over restarts.
                           [127.0.0.1; QUIPU_HOST]
   --port PORT             port to listen on [11435; QUIPU_PORT]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
-  --node URL[,name=N][,slots=N][,resident=N][,label.K=V]
+  --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
   --embedded on|off       start three simulated nodes when no node is configured and no Ollama
                           answers [on; QUIPU_EMBEDDED]
@@ -194,18 +194,22 @@ examples:
 
 exports[`test/cli/main.test.ts > TAP > nodes --help says everything nodes takes > must match snapshot 1`] = `
 usage: quipu nodes [ls] [options]
+       quipu nodes show NAME [options]
        quipu nodes add URL [options]
        quipu nodes drain NAME [options]
        quipu nodes resume NAME [options]
        quipu nodes rm NAME [options]
 
-Lists the nodes of a running house and what they are up to, adds one or changes the one of that
-name, lets one finish what it runs and gives it nothing new (drain), gives it work again (resume),
-or forgets it (rm).
+Lists the nodes of a running house and what they are up to, shows all about one (show), adds one or
+changes the one of that name, lets one finish what it runs and gives it nothing new (drain), gives
+it work again (resume), or forgets it (rm).
 
   --name NAME             add: what to call it [made from the URL]
   --slots N               add: requests at once per model (its OLLAMA_NUM_PARALLEL) [1]
   --resident N            add: models in memory at once (its OLLAMA_MAX_LOADED_MODELS) [3]
+  --weight N              add: how much of the work it should get beside a node of weight 1 [1]
+  --hours HOURS           add: when it is wanted, as 18:00-08:00 or mon-fri@18:00-08:00+sat-sun, in
+                          local time [always]
   --label KEY=VALUE       add: what to remember of it; repeatable [none]
   --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
   --port PORT             the port it listens on [11435; QUIPU_PORT]
@@ -215,8 +219,35 @@ or forgets it (rm).
 examples:
   quipu nodes add http://gpu-a:11434 --slots 4
       send work there, four requests at a time
+  quipu nodes add http://desk:11434 --hours 20:00-08:00
+      somebody's desk by day, the house's by night
   quipu nodes drain gpu-a
       before that machine is taken down
+
+`
+
+exports[`test/cli/main.test.ts > TAP > policy --help says everything policy takes > must match snapshot 1`] = `
+usage: quipu policy [ls] [options]
+       quipu policy show MODEL [options]
+       quipu policy set MODEL KEY=VALUE… [options]
+       quipu policy clear MODEL [options]
+
+Says where a model may run and how it is loaded, whatever its clients ask for. Keys: nodes=A,B (only
+these), avoid=A,B (not these), prefer=A,B (these first), label.NAME=VALUE (only nodes with that
+label), numCtx=N (the one context length), numCtxMax=N (the longest), keepAlive=5m (how long it
+stays in memory; -1 for ever), keepAliveMax=1h (the longest). set adds to what holds already; KEY=
+takes one back, and clear all of it.
+
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu policy set llama3.2 keepAlive=-1 prefer=gpu-a
+      keep it in memory for ever, on gpu-a if that is free
+  quipu policy set qwen3:32b label.gpu=4090 numCtxMax=32768
+      only where it fits, and no longer than fits
 
 `
 
@@ -291,7 +322,7 @@ nodes. Every option can also be given as the variable named behind its default.
                           [127.0.0.1; QUIPU_HOST]
   --port PORT             port to listen on [11435; QUIPU_PORT]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
-  --node URL[,name=N][,slots=N][,resident=N][,label.K=V]
+  --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
   --embedded on|off       start three simulated nodes when no node is configured and no Ollama
                           answers [on; QUIPU_EMBEDDED]
@@ -440,8 +471,9 @@ usage: quipu VERB [options]
 
   serve                   run a house
   sim                     run simulated Ollama nodes
-  nodes                   list, add, drain, resume and remove nodes
+  nodes                   list, show, add, drain, resume and remove nodes
   models                  list the models, and who has them
+  policy                  say where a model may run, and how it is loaded
   ps                      list the models in memory, and where
   queue                   show who waits, and for what
   requests                list the last requests

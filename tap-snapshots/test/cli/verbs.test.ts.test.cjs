@@ -56,14 +56,70 @@ tiny:latest    99d694e78ee7   4.4 GB   completion,tools         2         0   gp
 `
 
 exports[`test/cli/verbs.test.ts > TAP > nodes prints a table, and with --json what the house said > must match snapshot 1`] = `
-NAME                URL                      STANDING         VERSION   SLOTS   RUNNING   LOADED   MODELS   BREAKER
-gpu-a               http://10.0.0.5:11434    up               0.33.0        4         2      1/3       12   closed
-gpu-b               http://10.0.0.6:11434    down (refused)   ?             1         0      0/3        0   OPEN
-sim-1 (simulated)   http://127.0.0.1:40001   draining         0.33.0        1         1      0/1        2   half open
+NAME                URL                      STANDING         VERSION   SLOTS   RUNNING   LOADED   MODELS   WEIGHT   HOURS                         BREAKER
+gpu-a               http://10.0.0.5:11434    up               0.33.0        4         2      1/3       12        2   always                        closed
+gpu-b               http://10.0.0.6:11434    down (refused)   ?             1         0      0/3        0        1   mon-fri@18:00-08:00+sat-sun   OPEN
+sim-1 (simulated)   http://127.0.0.1:40001   draining         0.33.0        1         1      0/1        2        1   always                        half open
 
 gpu-b: connect ECONNREFUSED 10.0.0.6:11434
 
 SIMULATED NODES: their answers are made up.
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > nodes show tells all about one node, and the models on it > must match snapshot 1`] = `
+gpu-a
+  URL        http://10.0.0.5:11434
+  standing   up
+  since      2026-01-31 09:05:07.250
+  version    0.33.0
+  slots      4 a model
+  running    2 requests
+  in memory  1 of 3
+  weight     2
+  hours      always
+  labels     room=attic
+  breaker    closed
+
+MODEL         STATE        SIZE   CONTEXT   RUNNING
+tiny:latest   resident   4.4 GB      8192         2
+
+gpu-b
+  URL        http://10.0.0.6:11434
+  standing   joining (refused)
+  since      2026-01-31 09:05:07.250
+  version    ?
+  slots      1 a model
+  running    0 requests
+  in memory  0 of 3
+  weight     1
+  hours      mon-fri@18:00-08:00+sat-sun
+  labels     none
+  breaker    OPEN (refused)
+  last look  connect ECONNREFUSED 10.0.0.6:11434
+
+It has no models.
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > policy prints a table, and with --json what the house said > must match snapshot 1`] = `
+MODEL             POLICY                                                                                 SET                       BY
+hf.co/ns/big:q4   nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m   2026-01-31 09:05:07.250   10.0.0.9
+tiny:latest       prefer=gpu-a numCtx=8192 keepAlive=-1                                                  2026-01-31 09:05:07.250
+
+warning: hf.co/ns/big:q4: nodes: no node is called gpu-z; see /quipu/nodes
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > policy set adds to what holds, and takes back what stands empty > must match snapshot 1`] = `
+hf.co/ns/big:q4  nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m
+warning: hf.co/ns/big:q4: nodes: no node is called gpu-z; see /quipu/nodes
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > policy set adds to what holds, and takes back what stands empty > must match snapshot 2`] = `
+hf.co/ns/big:q4  nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m
+warning: hf.co/ns/big:q4: nodes: no node is called gpu-z; see /quipu/nodes
 
 `
 
@@ -92,6 +148,7 @@ ID                           CAME                  STATE       MODEL          NO
 exports[`test/cli/verbs.test.ts > TAP > where there is nothing, that is said > must match snapshot 1`] = `
 No node is registered. Add one with: quipu nodes add http://HOST:11434
 No node has a model. Pull one, through the house: ollama pull NAME
+No model has a policy. Set one with: quipu policy set MODEL KEY=VALUE
 No model is in memory. The first request for one loads it.
 Nobody waits.
 No such request. The house remembers the last 2,000; \`quipu explain ID\` finds older ones.
