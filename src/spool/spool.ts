@@ -1,0 +1,428 @@
+/**
+ * What may not be in the journal, because it is large or because somebody may want it forgotten: bodies of requests,
+ * bytes of answers. An item has an id and parts; each part is a file, sealed with the item's own key.
+ *
+ *   spool/                 0700, beside the journal, under the same lock: open the journal first
+ *     keys                 the items' keys, in slots (keys.ts); to erase an item is to write zeros over its key
+ *     ID.PART              a part that is whole: sealed (frames.ts), synced, never changed
+ *     ID.PART.open         one that is being written (draft.ts), or was when the process died
+ *
+ * Killed anywhere, it opens again: whatever was acknowledged is there, whatever has lost its key is removed.
+ */
+import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Json } from '../../machines/entity.ts'
+import type { Clock } from '../clock.ts'
+import { Failure } from '../failure.ts'
+import { closed, damaged, diskFailure, FOLDER_MODE, gone, syncFolder } from './disk.ts'
+import { Draft } from './draft.ts'
+import { FRAME_BYTES, sealer } from './frames.ts'
+import { openKeys } from './keys.ts'
+import { type Proof, prove } from './proof.ts'
+import { followed, readAll, readHead, type Source } from './read.ts'
+import { blocksOf, roomIn } from './room.ts'
+import { together, turns } from './together.ts'
+
+/** Of the plain bytes; the digest is a SHA-256, hexadecimal. */
+export interface Kept {
+  readonly bytes: number
+  readonly digest: string
+}
+
+/** A part that grows. Once anything is rejected it is dropped, and nothing of it stays. */
+export interface Writing {
+  /** Resolves when more may come. The chunk is not copied: leave it as it is. */
+  write(chunk: Uint8Array): Promise<void>
+  /** Resolves when all of it is on the disk, under its name, with its key. */
+  end(): Promise<Kept>
+  drop(): Promise<void>
+}
+
+export interface Part {
+  readonly part: string
+  /** What it takes on the disk. */
+  readonly bytes: number
+  /** When it was last written to, milliseconds since the epoch. */
+  readonly at: number
+  /** False while it is written, and for ever where the process died meanwhile. */
+  readonly ended: boolean
+}
+
+export interface Item {
+  readonly id: string
+  readonly parts: readonly Part[]
+}
+
+export interface Stored {
+  readonly head: Json
+  readonly bytes: Buffer
+  /** False where it has not ended: `bytes` is what there is. */
+  readonly ended: boolean
+  /** SHA-256 of `bytes`, hexadecimal; only where it has ended. */
+  readonly digest?: string
+}
+
+export interface Erased {
+  readonly id: string
+  readonly parts: readonly string[]
+  /** What was given back to the disk. */
+  readonly bytes: number
+}
+
+/**
+ * Ids are letters, digits, `-` and `_`, at most 64; a part is a word, with a number where there are several: `body`,
+ * `answer-2`. A part is written once: doing it twice is a bug. Rejects with Failures: `spool.full` and `spool.disk`
+ * (retryable; nothing has changed), `spool.damaged` (names the file), `spool.gone`, `spool.closed`.
+ */
+export interface Spool {
+  /** Writes a whole part; resolves when it is on the disk for good. */
+  put(id: string, part: string, head: Json, bytes: Uint8Array): Promise<Kept>
+  /** Begins a part that grows. One that was cut off by a crash is written anew. */
+  open(id: string, part: string, head: Json): Promise<Writing>
+  /** All of a part, every byte verified; undefined where there is none. */
+  read(id: string, part: string): Promise<Stored | undefined>
+  /** The head alone. */
+  head(id: string, part: string): Promise<Json | undefined>
+  /**
+   * Plain bytes from an offset: what is there, then what comes. Returns at the part's end, once that is on the disk;
+   * throws `spool.gone` where the rest will never come, and the signal's reason when it is aborted.
+   */
+  follow(id: string, part: string, from: number, signal: AbortSignal): AsyncGenerator<Buffer, void, void>
+  parts(id: string): readonly Part[]
+  items(): readonly Item[]
+  /** Removes one part; the item's key stays, unless it was the last. */
+  drop(id: string, part: string): Promise<void>
+  /**
+   * Drops the items' keys, durably, then their files. Answers with those there were. Rejects with `spool.disk` where
+   * keys or files may be left: erase them again.
+   */
+  erase(ids: Iterable<string>): Promise<readonly Erased[]>
+  /** Erases, and then looks for what is left: in the file of keys, in the files, and in all of the folder `dataDir`. */
+  eraseAndProve(ids: Iterable<string>, dataDir: string): Promise<readonly Proof[]>
+  /** On the disk, and on the way to it. */
+  readonly usage: { readonly items: number; readonly bytes: number }
+  /** Drops what has not ended. */
+  close(): Promise<void>
+}
+
+export interface SpoolOptions {
+  /** The data folder. The spool is in it, and whoever opens it holds the folder's lock. */
+  readonly dir: string
+  readonly clock: Clock
+  /** What all parts together may take on the disk (4 GiB). */
+  readonly bytesMax?: number
+  /** What stays free on the disk, because the journal needs it more (64 MiB; the journal stops writing at 32). */
+  readonly reserveBytes?: number
+}
+
+const BYTES_MAX = 4_294_967_296
+const RESERVE_BYTES = 67_108_864
+/** Whole parts written at once; each has a file open. */
+const PUTS_MAX = 64
+/** Files looked at or removed at once. */
+const FILES_MAX = 32
+
+const NAME = /^([0-9A-Za-z_-]{1,64})\.([a-z]{1,16}(?:-\d{1,9})?)(\.open)?$/
+
+/** A part that nobody writes to. */
+interface Lying extends Omit<Part, 'part'> {
+  readonly path: string
+  /** File bytes. */
+  readonly length: number
+  /** Dropped or erased, while somebody may be reading it. */
+  gone: boolean
+}
+
+export async function openSpool(options: SpoolOptions): Promise<Spool> {
+  const dir = join(options.dir, 'spool')
+  try {
+    return await spoolIn(dir, options)
+  } catch (error) {
+    throw diskFailure(error, dir)
+  }
+}
+
+async function spoolIn(
+  dir: string,
+  { dir: dataDir, clock, bytesMax = BYTES_MAX, reserveBytes = RESERVE_BYTES }: SpoolOptions,
+): Promise<Spool> {
+  if ((await mkdir(dir, { recursive: true })) !== undefined) await syncFolder(dataDir)
+  await chmod(dir, FOLDER_MODE)
+  const room = roomIn({ dir, clock, bytesMax, reserveBytes })
+  const few = turns(FILES_MAX)
+  const inTurn = turns(PUTS_MAX)
+  const sync = together(() => syncFolder(dir))
+  const items = new Map<string, Map<string, Draft | Lying>>()
+  const erasing = new Set<string>()
+  let isClosed = false
+
+  await look()
+  const keysPath = join(dir, 'keys')
+  const keys = await openKeys(keysPath, async () => {
+    if (items.size > 0) throw keyless(keysPath, items.size)
+  })
+  try {
+    await tidy()
+  } catch (error) {
+    await keys.close()
+    throw error
+  }
+
+  /** What lies in the folder. Names that are not the spool's are left alone. */
+  async function look(): Promise<void> {
+    const names = new Set(await readdir(dir))
+    const found = await Promise.all(
+      [...names].map(name =>
+        few(async () => {
+          const [, id, part, isOpen] = NAME.exec(name) ?? []
+          if (id === undefined || part === undefined) return undefined
+          const path = join(dir, name)
+          // Something that was to be removed and could not be.
+          if (isOpen !== undefined && names.has(fileOf(id, part))) return rm(path, { force: true })
+          const { size, mtimeMs } = await stat(path)
+          const at = Math.floor(mtimeMs)
+          const ended = isOpen === undefined
+          return { id, part, lying: { path, length: size, bytes: blocksOf(size), at, ended, gone: false } }
+        }),
+      ),
+    )
+    for (const row of found) if (row) lay(row.id, row.part, row.lying)
+  }
+
+  /** A crash leaves files whose key has been dropped, and keys whose files were never made. */
+  async function tidy(): Promise<void> {
+    // With a slot that makes no sense the key may only be damaged: reading says so.
+    const orphans = keys.damaged > 0 ? [] : [...items].filter(([id]) => keys.slotOf(id) === undefined)
+    for (const [id, parts] of orphans) {
+      await Promise.all([...parts.values()].map(part => few(() => remove(part as Lying))))
+      items.delete(id)
+    }
+    await keys.dropOthers(items.keys())
+    await sync()
+  }
+
+  function lay(id: string, part: string, lying: Lying): void {
+    const parts = items.get(id) ?? new Map<string, Draft | Lying>()
+    items.set(id, parts.set(part, lying))
+    room.has(lying.bytes)
+  }
+
+  async function remove(lying: Lying): Promise<void> {
+    await rm(lying.path, { force: true })
+    if (!lying.gone) room.give(lying.bytes)
+    lying.gone = true
+  }
+
+  /** Without parts there is no item, and no use for its key. */
+  function forget(id: string, part: string): void {
+    const parts = items.get(id)
+    parts?.delete(part)
+    if (parts === undefined || parts.size > 0) return
+    items.delete(id)
+    // Where that fails it is tried with the next key, or at the next start.
+    if (!erasing.has(id)) keys.drop([id]).catch(() => {})
+  }
+
+  function mind(): void {
+    if (isClosed) throw closed()
+  }
+
+  function begin(id: string, part: string, head: Json): Draft {
+    mind()
+    const name = fileOf(id, part)
+    if (NAME.exec(name)?.[2] !== part) throw new TypeError(`${name} is no name of a part`)
+    if (Buffer.byteLength(JSON.stringify(head)) > FRAME_BYTES)
+      throw new RangeError(`The head of ${name} is too large`)
+    if (erasing.has(id)) throw gone(id)
+    const there = items.get(id)?.get(part)
+    if (there instanceof Draft || there?.ended) throw new Error(`${name} is there already`)
+    if (there !== undefined) {
+      there.gone = true
+      room.give(there.bytes)
+    }
+    const { key, kept } = keys.draw(id)
+    const path = join(dir, name)
+    const draft = new Draft({
+      what: name,
+      draftPath: `${path}.open`,
+      path,
+      head,
+      sealer: sealer(key, id, part),
+      room,
+      now: clock.now,
+      keyKept: kept,
+      syncFolder: sync,
+      over(whole) {
+        if (!whole) return forget(id, part)
+        const { bytes, at, writtenBytes: length } = draft
+        items.get(id)?.set(part, { path, length, bytes, at, ended: true, gone: false })
+      },
+    })
+    const parts = items.get(id) ?? new Map<string, Draft | Lying>()
+    items.set(id, parts.set(part, draft))
+    return draft
+  }
+
+  /** A part as a reader sees it, whatever becomes of it meanwhile. */
+  function sourceOf(id: string, part: string): Source | undefined {
+    mind()
+    const found = items.get(id)?.get(part)
+    if (found === undefined || erasing.has(id)) return undefined
+    const key = keys.key(id)
+    if (key === undefined) throw damaged(keysPath, `it has no key for ${id}`)
+    const isGone = (): boolean => isClosed || erasing.has(id) || items.get(id)?.get(part) === undefined
+    if (!(found instanceof Draft)) {
+      const { path, length, ended } = found
+      return {
+        ...{ id, part, key, paths: [path], length },
+        get state() {
+          return isGone() || found.gone ? 'gone' : ended ? 'whole' : 'torn'
+        },
+        changed: () => Promise.resolve(),
+      }
+    }
+    return {
+      ...{ id, part, key, paths: found.paths },
+      get length() {
+        return found.writtenBytes
+      },
+      get state() {
+        return isGone() || found.trouble !== undefined ? 'gone' : found.whole ? 'whole' : 'growing'
+      },
+      changed: signal => found.changed(signal),
+    }
+  }
+
+  async function drop(id: string, part: string): Promise<void> {
+    mind()
+    const found = items.get(id)?.get(part)
+    if (found === undefined) return
+    if (found instanceof Draft) return found.drop()
+    try {
+      await remove(found)
+      forget(id, part)
+      await sync()
+    } catch (error) {
+      throw diskFailure(error, found.path)
+    }
+  }
+
+  async function erase(ids: Iterable<string>): Promise<readonly Erased[]> {
+    mind()
+    const known = [...new Set(ids)].filter(id => items.has(id) || keys.slotOf(id) !== undefined)
+    if (known.length === 0) return []
+    const rows = known.map(id => ({ id, parts: partsOf(id) }))
+    for (const id of known) erasing.add(id)
+    try {
+      const drafts = known.flatMap(id => [...(items.get(id)?.values() ?? [])]).filter(isDraft)
+      const dropped = drafts.map(draft => draft.drop())
+      await keys.drop(known)
+      await Promise.all(dropped)
+      // What ended in that very moment lies there like the others.
+      const left = known.flatMap(id => [...(items.get(id)?.values() ?? [])] as Lying[])
+      await Promise.all(left.map(lying => few(() => remove(lying))))
+      for (const id of known) items.delete(id)
+      await sync()
+    } catch (error) {
+      throw diskFailure(error, dir)
+    } finally {
+      for (const id of known) erasing.delete(id)
+    }
+    return rows.map(({ id, parts }) => ({
+      id,
+      parts: parts.map(({ part }) => part),
+      bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+    }))
+  }
+
+  function partsOf(id: string): readonly Part[] {
+    const parts = items.get(id) ?? []
+    return [...parts].map(([part, it]) => ({
+      part,
+      bytes: it.bytes,
+      at: it.at,
+      ended: !(it instanceof Draft) && it.ended,
+    }))
+  }
+
+  return {
+    put: (id, part, head, bytes) =>
+      inTurn(async () => {
+        const draft = begin(id, part, head)
+        draft.write(bytes).catch(() => {}) // end() says it, too.
+        return draft.end()
+      }),
+
+    async open(id, part, head) {
+      return begin(id, part, head)
+    },
+
+    async read(id, part) {
+      const source = sourceOf(id, part)
+      const found = items.get(id)?.get(part)
+      if (source === undefined) return undefined
+      if (found instanceof Draft && found.writtenBytes === 0) {
+        return { head: found.head, bytes: Buffer.alloc(0), ended: false }
+      }
+      return readAll(source)
+    },
+
+    async head(id, part) {
+      const source = sourceOf(id, part)
+      const found = items.get(id)?.get(part)
+      if (source === undefined) return undefined
+      return found instanceof Draft ? found.head : readHead(source)
+    },
+
+    async *follow(id, part, from, signal) {
+      const source = sourceOf(id, part)
+      if (source === undefined) throw gone(fileOf(id, part))
+      yield* followed(source, from, signal)
+    },
+
+    parts: partsOf,
+    items: () => [...items.keys()].map(id => ({ id, parts: partsOf(id) })),
+    drop,
+    erase,
+
+    async eraseAndProve(ids, folder) {
+      mind()
+      const suspects = [...new Set(ids)]
+        .map(id => ({ id, key: keys.key(id), slot: keys.slotOf(id) }))
+        .filter(({ id, slot }) => slot !== undefined || items.has(id))
+      const erased = await erase(suspects.map(({ id }) => id))
+      return prove(
+        erased.map((row, i) => ({ ...row, ...suspects[i]! })),
+        folder,
+      )
+    },
+
+    get usage() {
+      return { items: items.size, bytes: room.bytes }
+    },
+
+    async close() {
+      if (isClosed) return
+      const drafts = [...items.values()].flatMap(parts => [...parts.values()]).filter(isDraft)
+      isClosed = true
+      await Promise.all(drafts.map(draft => draft.drop()))
+      await keys.close()
+    },
+  }
+}
+
+function fileOf(id: string, part: string): string {
+  return `${id}.${part}`
+}
+
+function isDraft(part: Draft | Lying): part is Draft {
+  return part instanceof Draft
+}
+
+function keyless(path: string, items: number): Failure {
+  const said = `${path} is gone, and without it none of the ${items} items beside it can be read`
+  return new Failure(
+    'spool.missing',
+    `${said}. Nothing was touched. Restore it, or remove the folder to go on without them.`,
+  )
+}
