@@ -111,9 +111,9 @@ export class Draft implements Writing {
     return this.#ending
   }
 
-  async drop(): Promise<void> {
+  async drop(why = gone(this.#with.what)): Promise<void> {
     if (this.#whole) return
-    this.#stop(gone(this.#with.what))
+    this.#stop(why)
     await this.#cleared()
   }
 

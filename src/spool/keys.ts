@@ -36,24 +36,24 @@ export interface Keys {
   close(): Promise<void>
 }
 
-/** Opens the file of keys, or makes it: `mayMake` says whether that is right here. */
-export async function openKeys(path: string, mayMake: () => Promise<void>): Promise<Keys> {
-  const file = await open(path, constants.O_RDWR, FILE_MODE).catch(async error => {
+/** Opens the file of keys, or makes it: `making` is told before, and throws where that would be wrong. */
+export async function openKeys(path: string, making: () => void): Promise<Keys> {
+  const file = await open(path, constants.O_RDWR, FILE_MODE).catch(error => {
     if (error.code !== 'ENOENT') throw error
-    await mayMake()
+    making()
     return open(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE)
   })
   try {
-    return await keysOf(file, path)
+    return await keysOf(file, path, making)
   } catch (error) {
     await file.close()
     throw error
   }
 }
 
-async function keysOf(file: FileHandle, path: string): Promise<Keys> {
+async function keysOf(file: FileHandle, path: string, making: () => void): Promise<Keys> {
   const { size } = await file.stat()
-  /** What the file holds, or will: its first `slots` slots, and room for more. */
+  /** What the file holds, or will. */
   let image = await readUpTo(file, 0, size)
   const slots = new Map<string, number>()
   /** Kept until their zeros are known to be on the disk. */
@@ -64,9 +64,10 @@ async function keysOf(file: FileHandle, path: string): Promise<Keys> {
   /** Where the file may differ from the image. */
   const dirty = new Set<number>()
 
-  if (image.length < SLOT_BYTES) {
-    // Cut off while it was made: there was no key yet.
-    image = Buffer.concat([TITLE])
+  if (image.length < SLOT_BYTES || isZero(image)) {
+    // New, or cut off while it was made: there was no key yet.
+    making()
+    image = Buffer.from(TITLE)
     dirty.add(0)
   } else if (!image.subarray(0, SLOT_BYTES).equals(TITLE)) {
     throw damaged(path, 'it does not begin as a file of keys does')
@@ -79,11 +80,16 @@ async function keysOf(file: FileHandle, path: string): Promise<Keys> {
     else slots.set(nameIn(text), slot)
   }
   image = image.subarray(0, whole * SLOT_BYTES)
+  let slotsInFile = dirty.has(0) ? 0 : whole
   // The lowest first, so that the file stays as short as it can.
   free.reverse()
 
+  /**
+   * Writes what lies within the file, in place: on a full disk that works where growing would not, and to erase is what
+   * makes room.
+   */
   const sync = together(async () => {
-    const round = [...dirty].sort((a, b) => a - b)
+    const round = [...dirty].filter(slot => slot < slotsInFile).sort((a, b) => a - b)
     for (const slot of round) dirty.delete(slot)
     try {
       for (const [first, count] of runs(round)) {
@@ -100,16 +106,32 @@ async function keysOf(file: FileHandle, path: string): Promise<Keys> {
     }
   })
 
-  function grow(): void {
+  /** Makes the file as long as the image, with zeros. */
+  const grow = together(async () => {
+    const from = slotsInFile * SLOT_BYTES
+    const { length } = image
+    if (from === length) return
+    try {
+      await writeAll(file, Buffer.alloc(length - from), from)
+      await file.datasync()
+    } catch (error) {
+      throw diskFailure(error, path)
+    }
+    slotsInFile = length / SLOT_BYTES
+  })
+
+  async function keep(slot: number): Promise<void> {
+    if (slot >= slotsInFile) await grow()
+    await sync()
+  }
+
+  function enlarge(): void {
     const first = image.length / SLOT_BYTES
     const larger = Buffer.alloc(image.length + GROWTH_SLOTS * SLOT_BYTES)
     image.copy(larger)
     image.fill(0)
     image = larger
-    for (let slot = first + GROWTH_SLOTS - 1; slot >= first; slot -= 1) {
-      free.push(slot)
-      dirty.add(slot)
-    }
+    for (let slot = first + GROWTH_SLOTS - 1; slot >= first; slot -= 1) free.push(slot)
   }
 
   const keyAt = (slot: number): Buffer => Buffer.from(at(image, slot).subarray(NAME_BYTES, KEY_END))
@@ -131,13 +153,13 @@ async function keysOf(file: FileHandle, path: string): Promise<Keys> {
     for (const [name, slot] of going) if (dropping.delete(name)) free.push(slot)
   }
 
-  if (dirty.size > 0) await sync()
+  if (slotsInFile === 0) await keep(0)
   return {
     draw(id) {
       const name = nameOf(id)
       let slot = slots.get(name)
       if (slot === undefined) {
-        if (free.length === 0) grow()
+        if (free.length === 0) enlarge()
         slot = free.pop()!
         const text = at(image, slot)
         text.write(name, 'base64url')
@@ -145,7 +167,7 @@ async function keysOf(file: FileHandle, path: string): Promise<Keys> {
         checkOf(slot, text).copy(text, KEY_END)
         slots.set(name, slot)
         dirty.add(slot)
-        const keeping = sync()
+        const keeping = keep(slot)
         kept.set(slot, keeping)
         keeping.then(
           () => kept.get(slot!) === keeping && kept.delete(slot!),
@@ -185,8 +207,7 @@ async function keysOf(file: FileHandle, path: string): Promise<Keys> {
     },
 
     async close() {
-      await (dirty.size > 0 ? sync().catch(() => {}) : undefined)
-      image.fill(0)
+      await sync().catch(() => {})
       await file.close()
     },
   }

@@ -1,6 +1,7 @@
 /** Three ways to read a part: all of it, its head, and on as it grows. */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Json } from '../../machines/entity.ts'
+import type { Failure } from '../failure.ts'
 import { damaged, diskFailure, gone } from './disk.ts'
 import { endIn } from './frames.ts'
 import { type Frame, type Reader, readerOf } from './reader.ts'
@@ -17,9 +18,11 @@ export interface Source {
   readonly length: number
   /**
    * `whole` and `growing`: every byte up to `length` is owed. `torn`: it was being written when the process died, so it
-   * goes as far as it makes sense. `gone`: dropped or erased.
+   * goes as far as it makes sense.
    */
-  readonly state: 'whole' | 'growing' | 'torn' | 'gone'
+  readonly state: 'whole' | 'growing' | 'torn'
+  /** Why there is nothing to read any more: it was dropped or erased, or the spool is closed. */
+  readonly lost: Failure | undefined
   /** Resolves when it has grown or changed its state; rejects with the signal's reason. */
   changed(signal: AbortSignal): Promise<void>
 }
@@ -55,7 +58,7 @@ export async function* followed(
 ): AsyncGenerator<Buffer, void, void> {
   signal.throwIfAborted()
   // There is no file before the first byte.
-  while (source.state === 'growing' && source.length === 0) await source.changed(signal)
+  while (source.state === 'growing' && source.length === 0) await growth(source, 0, signal)
   const file = await opened(source)
   try {
     const reader = await readerOf(file, source.key, source.id, source.part)
@@ -63,11 +66,11 @@ export async function* followed(
     for (;;) {
       signal.throwIfAborted()
       const now = { ...source }
-      if (now.state === 'gone') throw gone(nameOf(source))
+      if (now.lost !== undefined) throw now.lost
       const frame = await nextFrom(reader, now, skip)
       if (frame === undefined) {
-        if (now.state === 'torn') throw gone(`The rest of ${nameOf(source)}`)
-        if (source.state === 'growing' && source.length === now.length) await source.changed(signal)
+        if (now.state === 'torn') throw gone(`The rest of ${source.id}.${source.part}`)
+        await growth(source, now.length, signal)
       } else if (frame.kind === 'data') {
         const { plain, length } = frame
         const rest = plain.subarray(skip)
@@ -75,8 +78,7 @@ export async function* followed(
         if (rest.length > 0) yield rest
       } else if (frame.kind === 'end') {
         // Nobody hears of an end before it is one.
-        while (source.state === 'growing') await source.changed(signal)
-        if (source.state === 'gone') throw gone(nameOf(source))
+        while (source.state === 'growing') await growth(source, now.length, signal)
         return
       }
     }
@@ -107,7 +109,13 @@ async function opened(source: Source): Promise<FileHandle> {
   } catch (error) {
     throw diskFailure(error, pathOf(source))
   }
-  throw source.state === 'gone' ? gone(nameOf(source)) : damaged(pathOf(source), 'it is not there')
+  throw source.lost ?? damaged(pathOf(source), 'it is not there')
+}
+
+/** Waits where there is nothing beyond `length` yet. */
+async function growth(source: Source, length: number, signal: AbortSignal): Promise<void> {
+  if (source.lost !== undefined) throw source.lost
+  if (source.state === 'growing' && source.length === length) await source.changed(signal)
 }
 
 /** The head, where so much of the part makes sense. */
@@ -128,10 +136,6 @@ async function nextFrom(reader: Reader, now: Now, skip?: number): Promise<Frame 
     throw damaged(pathOf(now), `byte ${at} and what follows is not what was written`)
   if (frame?.kind === 'end' && reader.at < now.length) throw damaged(pathOf(now), `it goes on after its end`)
   return frame
-}
-
-function nameOf({ id, part }: Pick<Source, 'id' | 'part'>): string {
-  return `${id}.${part}`
 }
 
 function pathOf({ paths }: Pick<Source, 'paths'>): string {

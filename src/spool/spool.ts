@@ -4,8 +4,8 @@
  *
  *   spool/                 0700, beside the journal, under the same lock: open the journal first
  *     keys                 the items' keys, in slots (keys.ts); to erase an item is to write zeros over its key
- *     ID.PART              a part that is whole: sealed (frames.ts), synced, never changed
- *     ID.PART.open         one that is being written (draft.ts), or was when the process died
+ *     ID.NAME.part         a part that is whole: sealed (frames.ts), synced, never changed
+ *     ID.NAME.open         one that is being written (draft.ts), or was when the process died
  *
  * Killed anywhere, it opens again: whatever was acknowledged is there, whatever has lost its key is removed.
  */
@@ -122,7 +122,8 @@ const PUTS_MAX = 64
 /** Files looked at or removed at once. */
 const FILES_MAX = 32
 
-const NAME = /^([0-9A-Za-z_-]{1,64})\.([a-z]{1,16}(?:-\d{1,9})?)(\.open)?$/
+const ID = /^[0-9A-Za-z_-]{1,64}$/
+const NAME = /^[a-z]{1,16}(-\d{1,9})?$/
 
 /** A part that nobody writes to. */
 interface Lying extends Omit<Part, 'part'> {
@@ -155,14 +156,18 @@ async function spoolIn(
   const items = new Map<string, Map<string, Draft | Lying>>()
   const erasing = new Set<string>()
   let isClosed = false
+  /** The folder is not what it was when it was last synced. */
+  let changed = false
 
   await look()
   const keysPath = join(dir, 'keys')
-  const keys = await openKeys(keysPath, async () => {
+  const keys = await openKeys(keysPath, () => {
     if (items.size > 0) throw keyless(keysPath, items.size)
+    changed = true
   })
   try {
     await tidy()
+    if (changed) await sync()
   } catch (error) {
     await keys.close()
     throw error
@@ -174,14 +179,14 @@ async function spoolIn(
     const found = await Promise.all(
       [...names].map(name =>
         few(async () => {
-          const [, id, part, isOpen] = NAME.exec(name) ?? []
-          if (id === undefined || part === undefined) return undefined
+          const [id = '', part = '', suffix, ...rest] = name.split('.')
+          const ended = suffix === 'part'
+          if (!(ended || suffix === 'open') || rest.length > 0 || !isName(id, part)) return
           const path = join(dir, name)
           // Something that was to be removed and could not be.
-          if (isOpen !== undefined && names.has(fileOf(id, part))) return rm(path, { force: true })
+          if (!ended && names.has(`${id}.${part}.part`)) return rm(path, { force: true })
           const { size, mtimeMs } = await stat(path)
           const at = Math.floor(mtimeMs)
-          const ended = isOpen === undefined
           return { id, part, lying: { path, length: size, bytes: blocksOf(size), at, ended, gone: false } }
         }),
       ),
@@ -196,9 +201,9 @@ async function spoolIn(
     for (const [id, parts] of orphans) {
       await Promise.all([...parts.values()].map(part => few(() => remove(part as Lying))))
       items.delete(id)
+      changed = true
     }
     await keys.dropOthers(items.keys())
-    await sync()
   }
 
   function lay(id: string, part: string, lying: Lying): void {
@@ -229,8 +234,8 @@ async function spoolIn(
 
   function begin(id: string, part: string, head: Json): Draft {
     mind()
-    const name = fileOf(id, part)
-    if (NAME.exec(name)?.[2] !== part) throw new TypeError(`${name} is no name of a part`)
+    const name = nameOf(id, part)
+    if (!isName(id, part)) throw new TypeError(`${name} is no name of a part`)
     if (Buffer.byteLength(JSON.stringify(head)) > FRAME_BYTES)
       throw new RangeError(`The head of ${name} is too large`)
     if (erasing.has(id)) throw gone(id)
@@ -245,7 +250,7 @@ async function spoolIn(
     const draft = new Draft({
       what: name,
       draftPath: `${path}.open`,
-      path,
+      path: `${path}.part`,
       head,
       sealer: sealer(key, id, part),
       room,
@@ -255,7 +260,7 @@ async function spoolIn(
       over(whole) {
         if (!whole) return forget(id, part)
         const { bytes, at, writtenBytes: length } = draft
-        items.get(id)?.set(part, { path, length, bytes, at, ended: true, gone: false })
+        items.get(id)?.set(part, { path: `${path}.part`, length, bytes, at, ended: true, gone: false })
       },
     })
     const parts = items.get(id) ?? new Map<string, Draft | Lying>()
@@ -270,13 +275,17 @@ async function spoolIn(
     if (found === undefined || erasing.has(id)) return undefined
     const key = keys.key(id)
     if (key === undefined) throw damaged(keysPath, `it has no key for ${id}`)
-    const isGone = (): boolean => isClosed || erasing.has(id) || items.get(id)?.get(part) === undefined
+    const lost = (): Failure | undefined => {
+      if (isClosed) return closed()
+      return erasing.has(id) || items.get(id)?.get(part) === undefined ? gone(nameOf(id, part)) : undefined
+    }
     if (!(found instanceof Draft)) {
       const { path, length, ended } = found
       return {
         ...{ id, part, key, paths: [path], length },
-        get state() {
-          return isGone() || found.gone ? 'gone' : ended ? 'whole' : 'torn'
+        state: ended ? 'whole' : 'torn',
+        get lost() {
+          return lost()
         },
         changed: () => Promise.resolve(),
       }
@@ -287,7 +296,10 @@ async function spoolIn(
         return found.writtenBytes
       },
       get state() {
-        return isGone() || found.trouble !== undefined ? 'gone' : found.whole ? 'whole' : 'growing'
+        return found.whole ? 'whole' : 'growing'
+      },
+      get lost() {
+        return lost() ?? (found.trouble === undefined ? undefined : gone(nameOf(id, part)))
       },
       changed: signal => found.changed(signal),
     }
@@ -376,7 +388,7 @@ async function spoolIn(
 
     async *follow(id, part, from, signal) {
       const source = sourceOf(id, part)
-      if (source === undefined) throw gone(fileOf(id, part))
+      if (source === undefined) throw gone(nameOf(id, part))
       yield* followed(source, from, signal)
     },
 
@@ -405,14 +417,18 @@ async function spoolIn(
       if (isClosed) return
       const drafts = [...items.values()].flatMap(parts => [...parts.values()]).filter(isDraft)
       isClosed = true
-      await Promise.all(drafts.map(draft => draft.drop()))
+      await Promise.all(drafts.map(draft => draft.drop(closed())))
       await keys.close()
     },
   }
 }
 
-function fileOf(id: string, part: string): string {
+function nameOf(id: string, part: string): string {
   return `${id}.${part}`
+}
+
+function isName(id: string, part: string): boolean {
+  return ID.test(id) && NAME.test(part)
 }
 
 function isDraft(part: Draft | Lying): part is Draft {
@@ -420,9 +436,9 @@ function isDraft(part: Draft | Lying): part is Draft {
 }
 
 function keyless(path: string, items: number): Failure {
-  const said = `${path} is gone, and without it none of the ${items} items beside it can be read`
+  const said = `The keys in ${path} are gone, and without them none of the ${items} items beside it can be read`
   return new Failure(
     'spool.missing',
-    `${said}. Nothing was touched. Restore it, or remove the folder to go on without them.`,
+    `${said}. Nothing was touched. Restore the file, or remove the folder to go on without what is in it.`,
   )
 }
