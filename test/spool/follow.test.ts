@@ -1,5 +1,7 @@
 import { mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { chance, collect, failure, given, patient } from './given.ts'
 
@@ -127,6 +129,44 @@ t.test('a writer that is faster than the disk waits; a reader that is slow makes
   await large
   await writing.end()
   t.equal((await collect(reader)).length, 8_388_608)
+})
+
+t.test('64 MB go in, are followed and come out again in a few MB of memory', async t => {
+  const { spool } = await given(t)
+  setFlagsFromString('--expose-gc')
+  const collected = runInNewContext('gc') as () => void
+  const held = (): number => {
+    for (let twice = 0; twice < 2; twice += 1) collected()
+    return process.memoryUsage().arrayBuffers
+  }
+  const chunk = Buffer.alloc(65_536)
+  const before = held()
+  let most = 0
+  const writing = await spool.open('J1', 'answer-1', null)
+  async function count(): Promise<number> {
+    let bytes = 0
+    for await (const { length } of spool.follow('J1', 'answer-1', 0, patient())) {
+      if (bytes % 8_388_608 > (bytes + length) % 8_388_608) most = Math.max(most, held())
+      bytes += length
+    }
+    return bytes
+  }
+  const readers = [count(), count()]
+  for (let i = 0; i < 1_024; i += 1) await writing.write(chunk)
+  await writing.end()
+  t.same(await Promise.all([...readers, count()]), [67_108_864, 67_108_864, 67_108_864])
+  t.ok(most - before < 16_777_216, `${most - before} bytes at most`)
+  // And a whole part costs no more than itself.
+  const large = Buffer.alloc(67_108_864)
+  const whole = held()
+  const putting = spool.put('J2', 'body', null, large)
+  const looking = setInterval(() => {
+    most = Math.max(most, held() - whole)
+  }, 20)
+  most = 0
+  await putting
+  clearInterval(looking)
+  t.ok(most < 16_777_216, `${most} bytes at most`)
 })
 
 t.test('nobody hears of an end that the disk has not confirmed', async t => {
