@@ -65,7 +65,7 @@ export function virtualClock({ seed = 1, start = Date.UTC(2026, 0, 1) } = {}): V
   let time = start
   let order = 0
   const random = mulberry32(seed)
-  const timers = new Map<number, { at: number; run: () => void }>()
+  const pending: Pending[] = []
   const settle = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
   return {
@@ -78,27 +78,72 @@ export function virtualClock({ seed = 1, start = Date.UTC(2026, 0, 1) } = {}): V
         Uint8Array.from({ length: 10 }, () => Math.floor(random() * 256)),
       ),
     after(ms, run) {
-      const key = ++order
-      timers.set(key, { at: time + Math.max(ms, 0), run })
-      return { cancel: () => void timers.delete(key) }
+      order += 1
+      const timer: Pending = { at: time + Math.max(ms, 0), order, run }
+      push(pending, timer)
+      return {
+        cancel() {
+          timer.run = undefined
+        },
+      }
     },
     async advance(ms) {
       const end = time + ms
       await settle()
-      for (;;) {
-        const due = [...timers]
-          .filter(([, { at }]) => at <= end)
-          .sort(([a, x], [b, y]) => x.at - y.at || a - b)[0]
-        if (due === undefined) break
-        timers.delete(due[0])
-        time = Math.max(time, due[1].at)
-        due[1].run()
+      while (pending.length > 0 && pending[0]!.at <= end) {
+        const { at, run } = pop(pending)
+        if (run === undefined) continue
+        time = Math.max(time, at)
+        run()
         await settle()
       }
       time = end
       await settle()
     },
   }
+}
+
+/** A timer of a virtual clock; one that was cancelled has nothing to run, and leaves when its time comes. */
+interface Pending {
+  readonly at: number
+  /** Among timers that are due at once, the one that was set first goes first. */
+  readonly order: number
+  run: (() => void) | undefined
+}
+
+/** Timers as a binary heap, the next one first: a simulation has thousands, and most of them never ring. */
+function push(heap: Pending[], timer: Pending): void {
+  let hole = heap.length
+  heap.push(timer)
+  while (hole > 0) {
+    const parent = (hole - 1) >> 1
+    if (!earlier(timer, heap[parent]!)) break
+    heap[hole] = heap[parent]!
+    hole = parent
+  }
+  heap[hole] = timer
+}
+
+function pop(heap: Pending[]): Pending {
+  const first = heap[0]!
+  const last = heap.pop()!
+  if (heap.length === 0) return first
+  let hole = 0
+  for (;;) {
+    const left = 2 * hole + 1
+    if (left >= heap.length) break
+    const right = left + 1
+    const child = right < heap.length && earlier(heap[right]!, heap[left]!) ? right : left
+    if (!earlier(heap[child]!, last)) break
+    heap[hole] = heap[child]!
+    hole = child
+  }
+  heap[hole] = last
+  return first
+}
+
+function earlier(a: Pending, b: Pending): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order)
 }
 
 /** Mulberry32 (T. Ettinger, public domain): 32 bits of state, enough for tests and simulations. */

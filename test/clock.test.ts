@@ -27,6 +27,42 @@ t.test('a virtual clock moves only when told, and rings its timers in order', as
   t.equal(clock.monotonic(), 20)
 })
 
+t.test(
+  'timers that are due at once ring as they were set; those set meanwhile for a time gone by ring now',
+  async t => {
+    const clock = virtualClock({ start: 0 })
+    const rung: string[] = []
+    const ring = (name: string) => () => void rung.push(`${name} at ${clock.now()}`)
+    for (const name of ['a', 'b', 'c']) clock.after(5, ring(name))
+    const late = clock.after(7, ring('cancelled by the one before it'))
+    clock.after(6, () => {
+      late.cancel()
+      clock.after(-3, ring('d'))
+    })
+    await clock.advance(100)
+    t.same(rung, ['a at 5', 'b at 5', 'c at 5', 'd at 6'])
+  },
+)
+
+t.test('thousands of timers, set and cancelled in any order, ring in theirs', async t => {
+  const seed = 42
+  const clock = virtualClock({ seed, start: 0 })
+  const wanted: { at: number; n: number }[] = []
+  const rung: { at: number; n: number }[] = []
+  for (let n = 0; n < 3_000; n += 1) {
+    const at = Math.floor(clock.random() * 500)
+    const timer = clock.after(at, () => rung.push({ at: clock.now(), n }))
+    if (clock.random() < 0.4) timer.cancel()
+    else wanted.push({ at, n })
+  }
+  for (let i = 0; i < 50; i += 1) await clock.advance(10)
+  t.same(
+    rung,
+    wanted.sort((a, b) => a.at - b.at || a.n - b.n),
+    `seed ${seed}`,
+  )
+})
+
 t.test('the same seed gives the same chance and the same ids', async t => {
   const [a, b, c] = [virtualClock({ seed: 7 }), virtualClock({ seed: 7 }), virtualClock({ seed: 8 })]
   t.same([a.random(), a.id()], [b.random(), b.id()])

@@ -70,7 +70,12 @@ export interface Limits {
   /** Real time for simulated time, asked at every use: a mode may slow a node down. */
   scale(ms: number): number
   loadMs(model: StoredModel): number
+  /** Told of what enters memory and leaves it. */
+  readonly heard?: (model: StoredModel, what: Heard) => void
 }
+
+/** `gone` also ends a load that was broken off. */
+export type Heard = 'loading' | 'loaded' | 'gone'
 
 export interface Residency {
   /** Throws Busy when too many cold requests wait already. */
@@ -188,11 +193,13 @@ export function residency(limits: Limits): Residency {
 
   async function load({ wanted, client, answer }: Pending): Promise<void> {
     const { model } = wanted
+    limits.heard?.(model, 'loading')
     try {
       await sleep(clock, limits.scale(limits.loadMs(model)), client)
     } catch (error) {
       if (!(error instanceof Gone)) throw error
       counters.aborted += 1
+      limits.heard?.(model, 'gone')
       return
     }
     counters.loads += 1
@@ -210,6 +217,7 @@ export function residency(limits: Limits): Residency {
       dead: false,
     }
     loaded.set(model.blob, runner)
+    limits.heard?.(model, 'loaded')
     answer(use(runner, wanted))
   }
 
@@ -286,7 +294,10 @@ export function residency(limits: Limits): Residency {
 
   function drop(runner: Runner): undefined {
     stopTimer(runner)
-    if (loaded.get(runner.model.blob) === runner) loaded.delete(runner.model.blob)
+    if (loaded.get(runner.model.blob) === runner) {
+      loaded.delete(runner.model.blob)
+      limits.heard?.(runner.model, 'gone')
+    }
     const resume = afterUnload
     afterUnload = undefined
     resume?.()
