@@ -48,6 +48,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'verify a journal from its first fact to its last',
     load: async () => (await import('./audit.ts')).audit,
   },
+  simulate: {
+    does: 'run a trace against a simulated fleet, under several policies',
+    load: async () => (await import('./simulate.ts')).simulate,
+  },
   config: {
     does: 'show every setting and who set it; set some while a house runs',
     load: async () => (await import('./config.ts')).config,
