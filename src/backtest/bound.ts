@@ -87,7 +87,7 @@ export const bound =
     function bind(outcome: Outcome): void {
       const { arrival } = outcome
       const site = choose(arrival)
-      if (site === undefined) return over()
+      if (site === undefined) return over(outcome)
       const book = books.get(site)!
       const { loaded, sameModel, ownTokens, ownMs, loadMs } = look(site, arrival)
       book.add(outcome, {
@@ -99,7 +99,7 @@ export const bound =
         begun() {},
         ended() {
           book.drop(outcome)
-          over()
+          over(outcome)
         },
       })
     }
@@ -110,7 +110,7 @@ export const bound =
       if (site === undefined || outcome.startedAt !== undefined) return
       site.cut(outcome)
       books.get(site)!.drop(outcome)
-      over()
+      over(outcome)
     }
 
     return {
@@ -124,7 +124,7 @@ export const bound =
         for (const outcome of cut) {
           books.get(site)!.drop(outcome)
           if (outcome.begunAt === undefined) bind(outcome)
-          else over()
+          else over(outcome)
         }
       },
       returned() {},

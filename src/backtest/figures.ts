@@ -58,6 +58,12 @@ export function median(all: readonly Figures[]): Figures {
   }
 }
 
+/** Until it was sent to a node: what a house writes down as the wait. Waiting for a slot inside a node is not in it. */
+export function untilSent({ outcomes }: Run): Quantiles {
+  const answered = outcomes.filter(({ endedAt }) => endedAt !== undefined)
+  return quantiles(answered.map(({ sentAt, arrival }) => sentAt! - arrival.at))
+}
+
 export function quantiles(values: readonly number[]): Quantiles {
   const sorted = [...values].sort((a, b) => a - b)
   return { p50: rank(sorted, 0.5), p95: rank(sorted, 0.95), p99: rank(sorted, 0.99) }

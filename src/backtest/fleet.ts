@@ -1,4 +1,5 @@
 /** The nodes and models of a simulation, whatever they were read from. Times in milliseconds, speeds in tokens a second. */
+import type { NodeData } from '../../machines/node.ts'
 import type { Arrival } from './trace.ts'
 
 /** How fast one model is on one node, each slot by itself: slots do not slow each other down here. */
@@ -24,6 +25,8 @@ export interface FleetNode {
   readonly models: ReadonlyMap<string, Partial<Pace>>
   /** When it is away: rules, as calendar.ts reads them. */
   readonly off: readonly string[]
+  /** What else a house is told of it. */
+  readonly terms?: Pick<NodeData, 'weight' | 'hours'> & Partial<Pick<NodeData, 'labels'>>
 }
 
 export interface Fleet {

@@ -85,7 +85,10 @@ export const house =
     }
 
     function close(id: string): void {
-      if (outcomes.delete(id)) over()
+      const outcome = outcomes.get(id)
+      if (outcome === undefined) return
+      outcomes.delete(id)
+      over(outcome)
     }
 
     const world = reactor(undefined, {
@@ -102,13 +105,14 @@ export const house =
       async open() {
         engine.start(world, ...staff({ engine, clock, journal, ...answers }))
         for (const { node } of sites.values()) {
-          const { name, slots, resident } = node
+          const { name, slots, resident, terms } = node
           const data = {
             url: `http://${name}`,
             slots,
             residentMax: resident,
             labels: {},
             origin: 'api',
+            ...terms,
           } as const
           engine.commit('node', name, { type: 'node.register', data })
           engine.commit('node', name, { type: 'node.answer', data: { version: VERSION } })
@@ -120,7 +124,7 @@ export const house =
         await engine.settled()
       },
       arrived(outcome) {
-        const { id, model, client, priority, promptTokens, patienceMs } = outcome.arrival
+        const { id, model, client, priority, promptTokens, patienceMs, labels } = outcome.arrival
         outcomes.set(id, outcome)
         const data = {
           path: '/api/chat',
@@ -130,6 +134,8 @@ export const house =
           bodyBytes: promptTokens * 4,
           attemptsMax: ATTEMPTS_MAX,
           expiresAt: clock.now() + Math.min(patienceMs, FOREVER_MS),
+          ...(labels !== undefined && { labels }),
+          ...(outcome.arrival.class !== undefined && { class: outcome.arrival.class }),
         }
         engine.commit('request', id, { type: 'request.admit', data })
       },

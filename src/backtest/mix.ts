@@ -29,13 +29,11 @@ export function mixed(
   const clientRanks = ranks(clients)
   return asked.map((one, i) => ({
     id: `r${String(i + 1).padStart(6, '0')}`,
-    at: one.at,
-    promptTokens: one.promptTokens,
-    outputTokens: one.outputTokens,
+    patienceMs,
+    ...one,
     model: one.model ?? models[draw(modelRanks, forModels())]!,
     client: one.client ?? `client-${draw(clientRanks, forClients()) + 1}`,
     priority: one.priority ?? PRIORITY,
-    patienceMs,
   }))
 }
 

@@ -14,6 +14,12 @@ export interface Panel {
   readonly run: Run
 }
 
+export interface Caption {
+  readonly title: string
+  readonly said: string
+  readonly longestMs?: number
+}
+
 /** Okabe and Ito 2008: told apart by colour-blind people, too. Further models share the last one. */
 const COLOURS = [
   '#0072b2',
@@ -38,15 +44,20 @@ const PLOT = WIDTH - LEFT - RIGHT
 const STEP = 2
 const STEPS = PLOT / STEP
 const TOP = 96
-const LANE = 34
+const LANE = 38
 const LANE_GAP = 5
 const QUEUE = 46
 const HEADING = 44
 const AXIS = 38
 const PANEL_GAP = 26
 
-export function picture(title: string, said: string, fleet: Fleet, panels: readonly Panel[]): string {
-  const spanMs = Math.max(...panels.map(({ run }) => spanOf(run)), 1)
+/** `longestMs`: only the first part, to see more of it. */
+export function picture(
+  { title, said, longestMs = Number.POSITIVE_INFINITY }: Caption,
+  fleet: Fleet,
+  panels: readonly Panel[],
+): string {
+  const spanMs = Math.min(longestMs, Math.max(...panels.map(({ run }) => spanOf(run)), 1))
   const palette = new Map(fleet.models.map(({ name }, i) => [name, Math.min(i, COLOURS.length - 1)]))
   const panelHeight = HEADING + QUEUE + fleet.nodes.length * (LANE + LANE_GAP) + AXIS
   const height = TOP + panels.length * (panelHeight + PANEL_GAP)
@@ -89,8 +100,8 @@ function drawPanel({ name, said, run }: Panel, top: number, draw: Draw): string 
 /** How many waited, on average over each step. */
 function drawQueue(run: Run, top: number, spanMs: number): string {
   const waiting = new Float64Array(STEPS)
-  for (const { arrival, startedAt } of run.outcomes) {
-    spread(waiting, spanMs, arrival.at - run.startedAt, (startedAt ?? run.endedAt) - run.startedAt)
+  for (const { arrival, startedAt, leftAt } of run.outcomes) {
+    spread(waiting, spanMs, arrival.at - run.startedAt, (startedAt ?? leftAt ?? run.endedAt) - run.startedAt)
   }
   const most = Math.max(...waiting, 1)
   const points = [...waiting].map((n, i) => `${x(i)} ${round(top + QUEUE - (n / most) * QUEUE)}h${STEP}`)

@@ -15,11 +15,12 @@
  *       resident: 1                models in memory at once (OLLAMA_MAX_LOADED_MODELS)
  *       speed: 0.5                 times the speeds of the models; loads stay as they are
  *       loadMs: 8000               for all its models
+ *       weight: 2                  what a house is told of it: as in `quipu nodes add`; also hours, labels
  *       off: sat,sun               when it is away: see calendar.ts; or a list of such times
  *       models: [quill]            what is on its disk; all when not given. Or what is special about each:
  *         # quill: { loadMs: 4000, prefillTps: 800, decodeTps: 25 }
  */
-import { parse, stringify, YAMLParseError } from 'yaml'
+import { Document, isScalar, parse, visit, YAMLParseError } from 'yaml'
 import { canonicalName } from '../../machines/name.ts'
 import { durationMs } from '../config.ts'
 import { Failure } from '../failure.ts'
@@ -48,35 +49,40 @@ export function readFleet(text: string): Fleet {
   return { keepAliveMs: sheet.duration('keepAlive', KEEP_ALIVE_MS), models, nodes }
 }
 
-/** The text that reads as this fleet. */
+/** The text that reads as this fleet; a model, and what is special about it on a node, on one line each. */
 export function writeFleet({ keepAliveMs, models, nodes }: Fleet): string {
-  const tidy = (n: number): number => Math.round(n * 100) / 100
-  return stringify(
-    {
-      keepAlive: Number.isFinite(keepAliveMs) ? `${keepAliveMs / 1_000}s` : 'forever',
-      models: models.map(({ name, sizeBytes, loadMs, prefillTps, decodeTps }) => ({
-        name,
-        sizeGb: tidy(sizeBytes / 1e9),
-        loadMs: Math.round(loadMs),
-        prefillTps: tidy(prefillTps),
-        decodeTps: tidy(decodeTps),
-      })),
-      nodes: nodes.map(({ name, slots, resident, speed, models: own, off }) => ({
-        name,
-        slots,
-        resident,
-        ...(speed !== 1 && { speed }),
-        ...(off.length > 0 && { off }),
-        models: Object.fromEntries(
-          [...own].map(([model, pace]) => [
-            model,
-            Object.fromEntries(Object.entries(pace).map(([key, value]) => [key, tidy(value)])),
-          ]),
-        ),
-      })),
+  const sheet = new Document({
+    keepAlive: Number.isFinite(keepAliveMs) ? `${keepAliveMs / 60_000}m` : 'forever',
+    models: models.map(({ name, sizeBytes, ...pace }) => ({
+      name,
+      sizeGb: tidy(sizeBytes / 1e9),
+      ...written(pace),
+    })),
+    nodes: nodes.map(({ name, slots, resident, speed, models: own, off, terms }) => ({
+      name,
+      slots,
+      resident,
+      ...(speed !== 1 && { speed }),
+      ...terms,
+      ...(off.length > 0 && { off }),
+      models: Object.fromEntries([...own].map(([model, pace]) => [model, written(pace)])),
+    })),
+  })
+  visit(sheet, {
+    Map(_key, map) {
+      const plain = map.items.every(({ value }) => isScalar(value))
+      if (plain) map.flow = true
     },
-    { flowCollectionPadding: true },
-  )
+  })
+  return sheet.toString({ lineWidth: 0 })
+}
+
+function written(pace: Partial<Pace>): Partial<Pace> {
+  return Object.fromEntries(Object.entries(pace).map(([key, value]) => [key, tidy(value)]))
+}
+
+function tidy(n: number): number {
+  return Math.round(n * 100) / 100
 }
 
 function parsed(text: string): unknown {
@@ -112,6 +118,9 @@ function readNodes(value: unknown, where: string, known: readonly FleetModel[]):
     'speed',
     'loadMs',
     'off',
+    'weight',
+    'hours',
+    'labels',
     'models',
   ])
   const name = row.text('name')
@@ -125,11 +134,26 @@ function readNodes(value: unknown, where: string, known: readonly FleetModel[]):
     speed: row.positive('speed', 1),
     models: readDisk(row, known, common),
     off,
+    ...readTerms(row),
   }
   return Array.from({ length: count }, (_, i) => ({
     name: row.has('count') ? `${name}-${i + 1}` : name,
     ...node,
   }))
+}
+
+function readTerms(row: Row): Pick<FleetNode, 'terms'> {
+  const terms = {
+    ...(row.has('weight') && { weight: row.positive('weight', 1) }),
+    ...(row.has('hours') && { hours: String(row.value('hours')) }),
+    ...(row.has('labels') && { labels: labelsIn(row) }),
+  }
+  return Object.keys(terms).length === 0 ? {} : { terms }
+}
+
+function labelsIn(row: Row): Readonly<Record<string, string>> {
+  const { all } = new Row(row.value('labels'), `${row.where}.labels`)
+  return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, String(value)]))
 }
 
 function readDisk(

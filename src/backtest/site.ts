@@ -37,9 +37,13 @@ export interface Outcome {
   readonly arrival: Arrival
   /** Where it ran, or was last sent. */
   node?: string
+  sentAt?: number
+  /** It has a slot. */
   startedAt?: number
   begunAt?: number
   endedAt?: number
+  /** It got no whole answer, and has stopped waiting for one. */
+  leftAt?: number
 }
 
 export interface SiteNeeds {
@@ -106,6 +110,7 @@ export class Site {
     const { arrival } = outcome
     const times = serviceMs(arrival, this.pace(arrival.model))
     outcome.node = this.name
+    outcome.sentAt = clock.now()
     const hangUp = this.#inside.run(arrival.model, {
       ...times,
       started() {

@@ -1,4 +1,5 @@
 /** Who asked when, and how much: the requests a simulation is fed with, and the CSV files they come from. */
+import type { RequestClass } from '../../machines/request.ts'
 import { Failure } from '../failure.ts'
 
 /** One request as it was recorded or invented. What a trace does not say is drawn from a mix (mix.ts). */
@@ -11,14 +12,16 @@ export interface Asked {
   readonly client?: string
   /** 0 to 9. */
   readonly priority?: number
+  readonly class?: RequestClass
+  /** Only nodes with these labels will do. A balancer does not mind. */
+  readonly labels?: Readonly<Record<string, string>>
+  /** How long it waits before it leaves; Infinity waits for ever. */
+  readonly patienceMs?: number
 }
 
 /** One request of a simulation. */
-export interface Arrival extends Required<Asked> {
-  readonly id: string
-  /** How long it waits before it leaves; Infinity waits for ever. */
-  readonly patienceMs: number
-}
+export type Arrival = Required<Omit<Asked, 'class' | 'labels'>> &
+  Pick<Asked, 'class' | 'labels'> & { readonly id: string }
 
 const COLUMNS = {
   TIMESTAMP:

@@ -26,7 +26,7 @@ export interface World {
   /** Chance for the policy; the nodes take none. */
   readonly random: () => number
   /** A request has its answer, or gets none any more. */
-  over(): void
+  over(outcome: Outcome): void
 }
 
 export interface Run {
@@ -65,7 +65,8 @@ export async function play(setting: Setting, player: (world: World) => Player): 
   )
   const outcomes = arrivals.map((arrival): Outcome => ({ arrival }))
   let left = outcomes.length
-  const over = (): void => {
+  const over = (outcome: Outcome): void => {
+    if (outcome.endedAt === undefined) outcome.leftAt = clock.now()
     left -= 1
   }
   const self = player({ clock, fleet, sites, random: clock.random, over })

@@ -16,7 +16,7 @@ import { views } from '../projections/views.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { told } from './settings.ts'
 import { interruption } from './signals.ts'
-import { type Snapshot, takeSnapshot } from './snapshot.ts'
+import { ofFolder, type Snapshot, takeSnapshot } from './snapshot.ts'
 import { sayTable } from './table.ts'
 import { progress, say, sayJson, tinted } from './terminal.ts'
 import { type Given, jsonOption, misused, textOf, type Verb } from './verb.ts'
@@ -137,10 +137,6 @@ async function openCopy(dir: string): Promise<{ readonly journal: Journal; reado
   }
 }
 
-function reworded({ code, seq, cause }: Damage, message: string): Damage {
-  return new Damage(code as Damage['code'] & 'journal.gap', message, { ...(seq && { seq }), cause })
-}
-
 /** The same journal; every page read is seen on its way. */
 function watched(journal: Journal, see: (page: readonly Entry[]) => void): Journal {
   async function* read(): AsyncGenerator<readonly Entry[]> {
@@ -192,16 +188,6 @@ function shorter({ seq }: Head, head: Head): Failure {
 
 function stopped(): Failure {
   return new Failure('audit.stopped', 'The audit was stopped before its end: nothing is proved.')
-}
-
-/** What was found in the copy, said of the folder it was made of. */
-function ofFolder(dir: string, copy: string, error: unknown): unknown {
-  if (!(error instanceof Error)) return error
-  const message = error.message.replaceAll(copy, dir)
-  if (error instanceof Damage) return reworded(error, message)
-  if (error instanceof Failure) return new Failure(error.code, message, { cause: error.cause })
-  if ((error as NodeJS.ErrnoException).syscall === undefined) return error
-  return new Failure('audit.unreadable', `The journal in ${dir} cannot be read: ${message}`, { cause: error })
 }
 
 function complaint(dir: string, failure: Failure): object {

@@ -30,23 +30,33 @@ export function ratioOf(one: Compared, all: readonly Compared[]): Ratio | null {
   }
 }
 
-export function sayComparison(all: readonly Compared[]): void {
-  const compared = all.some(({ policy }) => policy === BASE)
+/** The columns of figures, after one that names whose they are. */
+export function figuresTable<Row extends { readonly figures: Figures }>(
+  heading: string,
+  nameOf: (row: Row) => string,
+): readonly Column<Row>[] {
   const spans = (['wait', 'ttft', 'total'] as const).flatMap(name =>
     (['p50', 'p95', 'p99'] as const).map(
-      (part): Column<Compared> => ({
+      (part): Column<Row> => ({
         name: part === 'p50' ? `${name.toUpperCase()} p50` : part,
         right: true,
         cell: ({ figures }) => secondsOf(figures[name][part]),
       }),
     ),
   )
-  sayTable(all, [
-    { name: 'POLICY', cell: ({ policy }) => policy },
+  return [
+    { name: heading, cell: nameOf },
     ...spans,
     { name: 'LOADS', right: true, cell: ({ figures }) => countOf(figures.loads) },
     { name: 'FAIRNESS', right: true, cell: ({ figures: { fairness } }) => fairness?.toFixed(2) ?? '-' },
     { name: 'UNFINISHED', right: true, cell: ({ figures }) => countOf(figures.unfinished) },
+  ]
+}
+
+export function sayComparison(all: readonly Compared[]): void {
+  const compared = all.some(({ policy }) => policy === BASE)
+  sayTable(all, [
+    ...figuresTable<Compared>('POLICY', ({ policy }) => policy),
     ...(compared
       ? [
           {

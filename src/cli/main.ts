@@ -52,6 +52,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'run a trace against a simulated fleet, under several policies',
     load: async () => (await import('./simulate.ts')).simulate,
   },
+  backtest: {
+    does: 'run the requests of a journal again, under another policy or on another fleet',
+    load: async () => (await import('./backtest.ts')).backtest,
+  },
   config: {
     does: 'show every setting and who set it; set some while a house runs',
     load: async () => (await import('./config.ts')).config,

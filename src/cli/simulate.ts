@@ -80,6 +80,7 @@ export const simulate: Verb = {
     },
     seed: { value: 'S', fallback: '1', sentence: 'the first seed' },
     svg: { value: 'FILE', sentence: 'draw what the nodes did, in the run of the first seed' },
+    'svg-span': { value: 'DURATION', fallback: 'all of it', sentence: 'draw only the first part, larger' },
     ...jsonOption,
   },
   examples: [
@@ -126,12 +127,14 @@ export const simulate: Verb = {
     progress('')
     const first = stage.arrivals(stage.seeds[0]!)
     if (file !== undefined) {
-      await written(file, picture(titleOf(stage), sentenceOf(stage, first), stage.fleet, panels))
+      const longestMs = durationOption(given, 'svg-span')
+      const caption = { title: stage.name, said: sentenceOf(stage, first), longestMs }
+      await written(file, picture(caption, stage.fleet, panels))
     }
     if (given.switches.has('json')) sayJson({ ...outline(stage, first), policies: comparisonJson(compared) })
     else {
       say(
-        `${titleOf(stage)}: ${sentenceOf(stage, first)}${stage.seeds.length > 1 ? `; medians of ${stage.seeds.length} seeds` : ''}`,
+        `${stage.name}: ${sentenceOf(stage, first)}${stage.seeds.length > 1 ? `; medians of ${stage.seeds.length} seeds` : ''}`,
       )
       say()
       sayComparison(compared)
@@ -166,7 +169,7 @@ async function readStage(given: Given): Promise<Stage> {
   const scenario: Scenario = {
     models,
     clients,
-    patienceMs: patienceOf(given),
+    patienceMs: durationOption(given, 'patience'),
     ...(target !== undefined && { utilisation: target }),
   }
   const { source, asked } = await readSource(given)
@@ -217,13 +220,13 @@ function utilisationOf(given: Given, fallback: number | undefined): number | und
   return Number(text)
 }
 
-function patienceOf(given: Given): number {
-  const text = textOf(given, 'patience')
+function durationOption(given: Given, name: 'patience' | 'svg-span'): number {
+  const text = textOf(given, name)
   if (text === undefined) return Number.POSITIVE_INFINITY
   try {
     return durationMs(text)
   } catch (error) {
-    throw misused(`--patience: ${(error as Error).message}`)
+    throw misused(`--${name}: ${(error as Error).message}`)
   }
 }
 
@@ -256,10 +259,6 @@ async function written(file: string, text: string): Promise<void> {
   } catch (error) {
     throw new Failure('simulate.file', `--svg: ${(error as Error).message}`, { cause: error })
   }
-}
-
-function titleOf({ name }: Stage): string {
-  return name
 }
 
 function sentenceOf({ fleet, source }: Stage, arrivals: readonly Arrival[]): string {

@@ -15,6 +15,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, statfs, writeFil
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Failure } from '../failure.ts'
+import { Damage } from '../journal/damage.ts'
 import { sizeOf } from './quantities.ts'
 
 export interface Snapshot {
@@ -104,11 +105,25 @@ async function sizeAt(path: string): Promise<number | undefined> {
 function tight(where: string, neededBytes: number, freeBytes: number): Failure {
   return new Failure(
     'audit.room',
-    `an audit reads a copy of the journal, which takes ${sizeOf(neededBytes)}, and ${tmpdir()} has ` +
+    `a copy of the journal is read, which takes ${sizeOf(neededBytes)}, and ${tmpdir()} has ` +
       `${sizeOf(freeBytes)}; name a folder with more room in TMPDIR (tried ${where})`,
   )
 }
 
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error
+}
+
+/** What was found in the copy, said of the folder it was made of. */
+export function ofFolder(dir: string, copy: string, error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const message = error.message.replaceAll(copy, dir)
+  if (error instanceof Damage) return reworded(error, message)
+  if (error instanceof Failure) return new Failure(error.code, message, { cause: error.cause })
+  if ((error as NodeJS.ErrnoException).syscall === undefined) return error
+  return new Failure('audit.unreadable', `The journal in ${dir} cannot be read: ${message}`, { cause: error })
+}
+
+function reworded({ code, seq, cause }: Damage, message: string): Damage {
+  return new Damage(code as Damage['code'] & 'journal.gap', message, { ...(seq && { seq }), cause })
 }
