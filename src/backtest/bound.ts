@@ -14,6 +14,7 @@ interface Booked {
 /** Requests sent to a node that have not ended. */
 class Book {
   readonly #booked = new Map<Outcome, Booked>()
+  readonly #byModel = new Map<string, number>()
   tokens = 0
   workMs = 0
 
@@ -22,20 +23,20 @@ class Book {
   }
 
   of(model: string): number {
-    let n = 0
-    for (const booked of this.#booked.values()) if (booked.model === model) n += 1
-    return n
+    return this.#byModel.get(model) ?? 0
   }
 
   add(outcome: Outcome, booked: Booked): void {
     this.#booked.set(outcome, booked)
+    this.#byModel.set(booked.model, this.of(booked.model) + 1)
     this.tokens += booked.tokens
     this.workMs += booked.workMs
   }
 
   drop(outcome: Outcome): void {
-    const { tokens, workMs } = this.#booked.get(outcome)!
+    const { tokens, workMs, model } = this.#booked.get(outcome)!
     this.#booked.delete(outcome)
+    this.#byModel.set(model, this.of(model) - 1)
     this.tokens -= tokens
     this.workMs -= workMs
   }
@@ -77,7 +78,7 @@ export const bound =
       let best: { readonly site: Site; readonly value: number } | undefined
       for (let i = 0; i < drawn.length; i += 1) {
         const site = drawn[(turn + i) % drawn.length]!
-        const value = score(look(site, arrival), random)
+        const value = score(look(site, arrival))
         if (best === undefined || value < best.value) best = { site, value }
       }
       turn += 1

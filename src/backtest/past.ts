@@ -1,4 +1,5 @@
 /** A recording, made into what a simulation is fed with: a fleet, requests, and what really came of them. */
+import type { NodeData } from '../../machines/node.ts'
 import { replicaId, replicaParts } from '../../machines/replica.ts'
 import { Failure } from '../failure.ts'
 import { type Figures, figuresOf, quantile } from './figures.ts'
@@ -142,12 +143,12 @@ export function fleetOf(recording: Recording): Fleet {
   if (nodes.size === 0 || names.length === 0) {
     throw nothing('it knows of no node with a model: let a house with nodes run on it first')
   }
-  const overall = paceOf([...seen.values()]) ?? FALLBACK
+  const overall = { ...FALLBACK, ...paceOf([...seen.values()]) }
   const models = names.map((name): FleetModel => {
     const own = [...seen].filter(([replica]) => replicaParts(replica).model === name).map(([, what]) => what)
     const size = sizeBytes.get(name) ?? 0
     const loadMs = loadOf(own) ?? Math.round(LOAD_MS + size / DISK_BYTES_PER_MS)
-    return { name, sizeBytes: size, loadMs, ...(paceOf(own) ?? overall) }
+    return { name, sizeBytes: size, loadMs, ...overall, ...paceOf(own) }
   })
   return {
     keepAliveMs: KEEP_ALIVE_MS,
@@ -157,10 +158,10 @@ export function fleetOf(recording: Recording): Fleet {
       for (const model of disk) {
         const own = seen.get(replicaId(model, name))
         const loadMs = own && loadOf([own])
-        special.set(model, { ...(own && paceOf([own])), ...(loadMs !== undefined && { loadMs }) })
+        special.set(model, { ...(loadMs !== undefined && { loadMs }), ...(own && paceOf([own])) })
       }
       const gone = awaySince === undefined ? [] : [{ from: awaySince, until: lastAt + FOR_GOOD_MS }]
-      const { slots, residentMax, weight, hours, labels } = data
+      const { slots, residentMax } = data
       return {
         name,
         slots,
@@ -170,14 +171,19 @@ export function fleetOf(recording: Recording): Fleet {
         off: [...away, ...gone]
           .filter(({ from, until }) => until - from >= AWAY_MIN_MS)
           .map(({ from, until }) => `${isoOf(from)}/${isoOf(until)}`),
-        terms: {
-          ...(weight !== undefined && { weight }),
-          ...(hours !== undefined && { hours }),
-          ...(Object.keys(labels).length > 0 && { labels }),
-        },
+        ...termsOf(data),
       }
     }),
   }
+}
+
+function termsOf({ weight, hours, labels }: NodeData): Pick<FleetNode, 'terms'> {
+  const terms = {
+    ...(weight !== undefined && { weight }),
+    ...(hours !== undefined && { hours }),
+    ...(Object.keys(labels).length > 0 && { labels }),
+  }
+  return Object.keys(terms).length === 0 ? {} : { terms }
 }
 
 const FALLBACK = { prefillTps: 1_500, decodeTps: 40 } as const
@@ -186,11 +192,11 @@ const FALLBACK = { prefillTps: 1_500, decodeTps: 40 } as const
  * Tokens a second, from all that was seen. Answers that only say how long all of it took count where there is nothing
  * better, every token alike.
  */
-function paceOf(seen: readonly Seen[]): Pick<Pace, 'prefillTps' | 'decodeTps'> | undefined {
+function paceOf(seen: readonly Seen[]): Partial<Pick<Pace, 'prefillTps' | 'decodeTps'>> {
   const whole = speed(seen.map(one => one.whole))
   const prefillTps = speed(seen.map(one => one.prompt)) ?? whole
-  const decodeTps = speed(seen.map(one => one.output)) ?? whole ?? prefillTps
-  return prefillTps === undefined || decodeTps === undefined ? undefined : { prefillTps, decodeTps }
+  const decodeTps = speed(seen.map(one => one.output)) ?? whole
+  return { ...(prefillTps !== undefined && { prefillTps }), ...(decodeTps !== undefined && { decodeTps }) }
 }
 
 function speed(tallies: readonly Tally[]): number | undefined {

@@ -21,7 +21,7 @@ export interface Choosable {
   readonly loaded: boolean
 }
 
-export type Score = (node: Choosable, chance: () => number) => number
+export type Score = (node: Choosable) => number
 
 export const POLICIES = {
   'round-robin': {

@@ -11,7 +11,7 @@ import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { openLevelJournal } from '../journal/level.ts'
-import { figuresTable, secondsOf } from './comparison.ts'
+import { figuresTable, policiesOf, secondsOf } from './comparison.ts'
 import { bareNode, staff } from './production.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { told } from './settings.ts'
@@ -19,7 +19,7 @@ import { interruption } from './signals.ts'
 import { ofFolder, type Snapshot, takeSnapshot } from './snapshot.ts'
 import { sayTable } from './table.ts'
 import { progress, say, sayJson } from './terminal.ts'
-import { type Given, jsonOption, misused, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
+import { type Given, jsonOption, misused, textOf, type Verb, wholeOf } from './verb.ts'
 
 const SEEDS = 5
 const SEEDS_MAX = 1_000
@@ -34,7 +34,7 @@ export const backtest: Verb = {
   options: {
     ...told({ data: 'folder of the journal' }),
     policy: {
-      value: 'NAMES',
+      value: 'NAMES|all',
       fallback: 'quipu',
       sentence: `who decides, several with commas: ${policyNames.join(', ')}`,
     },
@@ -70,7 +70,7 @@ export const backtest: Verb = {
   async run(given) {
     const { data: dir } = readConfig(given.flags)
     const window = windowOf(given)
-    const policies = policiesOf(given)
+    const policies = policiesOf(given, 'quipu')
     const seeds = seedsOf(given)
     const recording = await readRecording(dir, interruption())
     const really = fleetOf(recording)
@@ -169,11 +169,6 @@ function seedsOf(given: Given): readonly number[] {
   const count = wholeOf(given, 'seeds', SEEDS_MAX) ?? SEEDS
   if (count === 0) throw misused('--seeds: at least 1')
   return Array.from({ length: count }, (_, i) => i + 1)
-}
-
-function policiesOf(given: Given): readonly Policy[] {
-  const text = wordsOf(given, 'policy', policyNames) ?? 'quipu'
-  return [...new Set(text.split(','))] as Policy[]
 }
 
 async function fleetIn(file: string): Promise<Fleet> {

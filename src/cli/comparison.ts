@@ -1,15 +1,23 @@
 /** Figures of several policies beside each other, as a table and as JSON. */
 import type { Figures } from '../backtest/figures.ts'
-import type { Policy } from '../backtest/simulation.ts'
+import { type Policy, policyNames } from '../backtest/simulation.ts'
 import { countOf } from './quantities.ts'
 import { type Column, sayTable } from './table.ts'
 import { say } from './terminal.ts'
+import { type Given, textOf, wordsOf } from './verb.ts'
 
 export interface Compared {
   readonly policy: Policy
   /** The median of the runs, and each run. */
   readonly figures: Figures
   readonly seeds: readonly { readonly seed: number; readonly figures: Figures }[]
+}
+
+/** What `--policy` asks for, each once. */
+export function policiesOf(given: Given, fallback: string): readonly Policy[] {
+  if (textOf(given, 'policy') === 'all') return policyNames
+  const text = wordsOf(given, 'policy', policyNames) ?? fallback
+  return [...new Set(text.split(','))] as Policy[]
 }
 
 /** What all others are measured by. */

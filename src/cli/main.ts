@@ -53,7 +53,7 @@ const verbs: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./simulate.ts')).simulate,
   },
   backtest: {
-    does: 'run the requests of a journal again, under another policy or on another fleet',
+    does: 'run a journal again, under another policy or on another fleet',
     load: async () => (await import('./backtest.ts')).backtest,
   },
   config: {

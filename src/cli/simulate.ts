@@ -7,18 +7,17 @@ import { type Panel, picture } from '../backtest/picture.ts'
 import { presets } from '../backtest/presets.ts'
 import { arrivalsOf, type Scenario } from '../backtest/scenario.ts'
 import { readFleet } from '../backtest/sheet.ts'
-import { type Policy, policyNames, simulate as run } from '../backtest/simulation.ts'
+import { policyNames, simulate as run } from '../backtest/simulation.ts'
 import { readSynthetic, SYNTHETIC, synthesize } from '../backtest/synthetic.ts'
 import { type Arrival, type Asked, readTrace } from '../backtest/trace.ts'
 import { systemClock } from '../clock.ts'
 import { durationMs } from '../config.ts'
 import { Failure } from '../failure.ts'
-import { type Compared, comparisonJson, sayComparison, secondsOf } from './comparison.ts'
-import { nearest } from './nearest.ts'
+import { type Compared, comparisonJson, policiesOf, sayComparison, secondsOf } from './comparison.ts'
 import { bareNode, staff } from './production.ts'
 import { countOf, durationOf } from './quantities.ts'
 import { progress, remark, say, sayJson } from './terminal.ts'
-import { type Given, jsonOption, misused, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
+import { type Given, jsonOption, misused, textOf, type Verb, wholeOf } from './verb.ts'
 
 const FLEET = 'preset:C'
 const REQUESTS = 6_000
@@ -44,7 +43,7 @@ export const simulate: Verb = {
       value: 'SPEC',
       fallback: Object.entries(SYNTHETIC)
         .map(([name, { fallback }]) => `${name}=${fallback}`)
-        .join(','),
+        .join(', '),
       sentence: 'invent a trace; what is not named is as in the default',
     },
     requests: { value: 'N', fallback: String(REQUESTS), sentence: 'only the first ones' },
@@ -96,7 +95,7 @@ export const simulate: Verb = {
   ],
   async run(given) {
     const stage = await readStage(given)
-    const policies = policiesOf(given)
+    const policies = policiesOf(given, POLICIES)
     const file = textOf(given, 'svg')
     const began = systemClock.monotonic()
     const compared: Compared[] = []
@@ -204,12 +203,6 @@ async function readSource(
   return { source: 'synthetic', asked: seed => synthesize(limited, seed) }
 }
 
-function policiesOf(given: Given): readonly Policy[] {
-  const text = textOf(given, 'policy') ?? POLICIES
-  if (text === 'all') return policyNames
-  return [...new Set((wordsOf(given, 'policy', policyNames) ?? POLICIES).split(','))] as Policy[]
-}
-
 function utilisationOf(given: Given, fallback: number | undefined): number | undefined {
   const text = textOf(given, 'utilisation')
   if (text === undefined) return fallback
@@ -241,14 +234,7 @@ async function contents(file: string, what: 'fleet' | 'trace'): Promise<string> 
     return await readFile(file, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === undefined) throw error
-    const meant =
-      what === 'fleet'
-        ? nearest(
-            file,
-            Object.keys(presets).map(name => `preset:${name}`),
-          )
-        : undefined
-    const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+    const hint = /^preset/i.test(file) ? '; a preset is named as in preset:C' : ''
     throw new Failure('simulate.file', `--${what}: ${(error as Error).message}${hint}`, { cause: error })
   }
 }

@@ -16,6 +16,8 @@ const VERBS = [
   'events',
   'journal',
   'audit',
+  'simulate',
+  'backtest',
   'config',
   'version',
 ]
