@@ -60,13 +60,18 @@ export interface VirtualClock extends Clock {
   advance(ms: number): Promise<void>
 }
 
+const SETTLING_TURNS = 3
+
 /** A clock that stands still until told to move. The same seed gives the same ids and the same chance. */
 export function virtualClock({ seed = 1, start = Date.UTC(2026, 0, 1) } = {}): VirtualClock {
   let time = start
   let order = 0
   const random = mulberry32(seed)
   const pending: Pending[] = []
-  const settle = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+  /** A promise that a timer kept may stage a fact, the next turn writes it, and who hears of it may do so again. */
+  const settle = async (): Promise<void> => {
+    for (let turn = 0; turn < SETTLING_TURNS; turn += 1) await new Promise(resolve => setImmediate(resolve))
+  }
 
   return {
     now: () => time,

@@ -44,6 +44,27 @@ t.test(
   },
 )
 
+t.test(
+  'what a timer sets going comes to rest before time moves on: promises, and turns of the event loop',
+  async t => {
+    const clock = virtualClock({ start: 0 })
+    const seen: number[] = []
+    const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+    const rung = new Promise<void>(resolve => clock.after(5, resolve))
+    const deeds = rung.then(async () => {
+      for (let i = 0; i < 2; i += 1) {
+        await Promise.resolve()
+        await turn()
+        seen.push(clock.now())
+      }
+    })
+    clock.after(6, () => {})
+    await clock.advance(10)
+    await deeds
+    t.same(seen, [5, 5])
+  },
+)
+
 t.test('thousands of timers, set and cancelled in any order, ring in theirs', async t => {
   const seed = 42
   const clock = virtualClock({ seed, start: 0 })

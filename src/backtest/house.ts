@@ -9,6 +9,7 @@ import { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import type { Journal } from '../journal/journal.ts'
 import { openMemoryJournal } from '../journal/memory.ts'
+import { expectTokens } from '../projections/estimates.ts'
 import { views } from '../projections/views.ts'
 import type { FleetModel } from './fleet.ts'
 import type { Outcome, Site } from './site.ts'
@@ -28,6 +29,8 @@ export type Staff = (house: House) => readonly Reactor[]
 const PROBE_MS = 5_000
 const VERSION = 'simulated'
 const ATTEMPTS_MAX = 3
+/** A prompt's text; a house learns how much that is. */
+const TOKEN_BYTES = 4
 /** For those who wait for ever. */
 const FOREVER_MS = 365 * 86_400_000
 
@@ -53,10 +56,12 @@ export const house =
       }
     }
 
-    function load(id: string): void {
+    /** Whoever has to go is sent away first, as the loader of a house does it. */
+    function load(id: string, evicts: string | undefined): void {
       const { model, node } = replicaParts(id)
       const site = sites.get(node)!
       const began = clock.now()
+      if (evicts !== undefined) site.unload(evicts)
       site.load(model, () => {
         const data = { ms: Math.round(clock.now() - began) }
         engine.attempt('replica', id, { type: 'replica.confirm', data })
@@ -93,7 +98,7 @@ export const house =
 
     const world = reactor(undefined, {
       on: {
-        'replica.loading': (_self, { id }) => load(id),
+        'replica.loading': (_self, { id, data }) => load(id, data.evicts),
         'request.assigned': (_self, { id, data: { node } }) => send(id, node),
         'request.expired': (_self, { id }) => close(id),
         'request.failed': (_self, { id }) => close(id),
@@ -125,13 +130,15 @@ export const house =
       },
       arrived(outcome) {
         const { id, model, client, priority, promptTokens, patienceMs, labels } = outcome.arrival
+        const bodyBytes = promptTokens * TOKEN_BYTES
         outcomes.set(id, outcome)
         const data = {
           path: '/api/chat',
           model,
           client,
           priority,
-          bodyBytes: promptTokens * 4,
+          bodyBytes,
+          estimate: expectTokens(answers.estimates.state, { model, client, bodyBytes }),
           attemptsMax: ATTEMPTS_MAX,
           expiresAt: clock.now() + Math.min(patienceMs, FOREVER_MS),
           ...(labels !== undefined && { labels }),

@@ -130,10 +130,11 @@ const rows: On<Fact, Recording> = {
   },
   'request.completed': (self, { id, at, data }) => {
     const { node, model, status, promptTokens, outputTokens } = data
+    const request = self.requests.get(id)
+    if (request?.end === 'leased') return
     end(self, id, at, status < 400 ? 'answered' : 'refused')
     if (status >= 400) return
     learn(seenOf(self, replicaId(model, node)), data)
-    const request = self.requests.get(id)
     if (request === undefined || (promptTokens === undefined && outputTokens === undefined)) return
     // An embedding has no answer to count; an answer without a prompt's count began where another one ended.
     request.promptTokens = promptTokens ?? 0

@@ -13,6 +13,7 @@ export interface Inside {
   ): () => void
   /** Loads a model without a prompt. Answers how to hang up. */
   load(model: string, loaded: () => void): () => void
+  unload(model: string): void
   /** What is in memory; a model being loaded is not. */
   resident(): readonly string[]
   kill(): void
@@ -133,6 +134,10 @@ export class Site {
 
   load(model: string, loaded: () => void): void {
     this.#inside.load(model, loaded)
+  }
+
+  unload(model: string): void {
+    this.#inside.unload(model)
   }
 
   /** Hangs up on a request. What no byte has come of may be sent elsewhere, as if it had not started. */

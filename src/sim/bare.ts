@@ -35,6 +35,8 @@ export interface BareNode {
   run(model: string, stay: Stay): () => void
   /** Loads a model with a request that has no prompt, and says when it is in memory. Answers how to hang up. */
   load(model: string, loaded: () => void): () => void
+  /** As keep_alive 0 without a prompt: gone at once, or when the last request on it ends. */
+  unload(model: string): void
   /** What is in memory; a model being loaded is not. */
   resident(): readonly string[]
   /** As if killed: whoever is there is cut, nothing stays in memory. */
@@ -103,6 +105,7 @@ export function bareNode({ clock, slots, resident, keepAliveMs, loadMs, heard }:
         lease.end()
         loaded()
       }),
+    unload: name => memory.unload(wanted(name).model.blob),
     resident: () => memory.list().map(({ model }) => names.get(model)!),
     kill() {
       for (const caller of callers) caller.leave()

@@ -27,6 +27,38 @@ examples:
 
 `
 
+exports[`test/cli/main.test.ts > TAP > backtest --help says everything backtest takes > must match snapshot 1`] = `
+usage: quipu backtest [options]
+
+Runs the requests of a journal once more on simulated nodes, which are as fast and as often away as
+the journal says: under another policy, or on a fleet that you edited. Beside the answer stands how
+far the same simulation, under the policy and on the fleet that really were, is off from what was
+recorded. Changes nothing, and a house may be running on the folder: what it reads is a copy, made
+in TMPDIR. docs/backtest.md says what is modelled.
+
+  --data DIR              folder of the journal [./data; QUIPU_DATA]
+  --policy NAMES|all      who decides, several with commas: quipu, round-robin, least-connections,
+                          power-of-two, least-tokens, warm-first, eta [quipu]
+  --fleet FILE            the nodes and models to ask the question of; begin with what --write-fleet
+                          prints [as it was]
+  --write-fleet           print the fleet that is found in the journal, to be edited, and nothing
+                          else
+  --from TIME             only requests since: 2026-01-31 or 2026-01-31T09:05 [the first one]
+  --to TIME               only requests before [the last one]
+  --seeds N               run so often, each with its own chance; figures are medians [5]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu backtest --policy least-connections
+      what would a plain balancer have made of it?
+  quipu backtest --write-fleet > fleet.yaml
+      the fleet as it was; write  off: sat,sun  under a node, and:
+  quipu backtest --fleet fleet.yaml
+      what if that node were off at weekends?
+
+`
+
 exports[`test/cli/main.test.ts > TAP > config --help says everything config takes > must match snapshot 1`] = `
 usage: quipu config [options]
        quipu config get [NAME] [options]
@@ -413,6 +445,49 @@ examples:
 
 `
 
+exports[`test/cli/main.test.ts > TAP > simulate --help says everything simulate takes > must match snapshot 1`] = `
+usage: quipu simulate [options]
+
+Runs a trace of requests against a simulated fleet, under the very scheduler of a house and under
+policies that bind a request to a node when it comes, thousands of times faster than life. Requests
+come when they come, however late the answers are. Says how long they waited and what it took; the
+same seed gives the same figures. docs/backtest.md says what is modelled, and what is not.
+
+  --trace FILE.csv        requests: TIMESTAMP,ContextTokens,GeneratedTokens, and Model, Client,
+                          Priority where it has them [a synthetic one]
+  --synthetic SPEC        invent a trace; what is not named is as in the default [requests=6000,
+                          rate=5, burst=0.2, prompt=750, prompt-spread=0.95, prompt-max=16000,
+                          output=165, output-spread=0.85, output-max=1000]
+  --requests N            only the first ones [6000]
+  --fleet FILE|preset:A-D
+                          nodes and models, in YAML. A: 1 model on 5 equal nodes. B: 1 model on 5
+                          nodes of speed 2 to 0.25. C: 4 models on 5 equal nodes, 1 in memory. D: 6
+                          models on 5 nodes of speed 2 to 0.25, 2 in memory [preset:C]
+  --policy NAMES|all      who decides, several with commas: quipu, round-robin, least-connections,
+                          power-of-two, least-tokens, warm-first, eta [quipu,least-connections]
+  --utilisation U|trace   stretch time until the fleet is this busy (0.5 is half); trace leaves it
+                          as it is [the preset's; for a file: trace]
+  --models N              how many of the fleet's models are asked for, the first most often (Zipf,
+                          1.1), where the trace names none [all]
+  --clients N             how many ask, likewise [8]
+  --patience DURATION     how long a request waits for a slot [for ever]
+  --seeds N               run so often, each with its own draws; figures are medians [1]
+  --seed S                the first seed [1]
+  --svg FILE              draw what the nodes did, in the run of the first seed
+  --svg-span DURATION     draw only the first part, larger [all of it]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu simulate --fleet preset:C --policy all --seeds 5
+      four models, room for one: every policy
+  quipu simulate --trace week.csv --fleet ours.yaml --svg week.svg
+      your requests, your nodes, and a picture
+  quipu simulate --synthetic rate=2,output=400 --utilisation 0.8
+      long answers, and nodes that are busy
+
+`
+
 exports[`test/cli/main.test.ts > TAP > stats --help says everything stats takes > must match snapshot 1`] = `
 usage: quipu stats [options]
        quipu stats TABLE [options]
@@ -482,6 +557,8 @@ usage: quipu VERB [options]
   events                  follow the facts as they happen
   journal                 page through the facts
   audit                   verify a journal from its first fact to its last
+  simulate                run a trace against a simulated fleet, under several policies
+  backtest                run a journal again, under another policy or on another fleet
   config                  show every setting and who set it; set some while a house runs
   version                 print the version
 
