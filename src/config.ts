@@ -207,6 +207,7 @@ export const knobs = {
     default: 'off',
     parse: oneOf('off', 'interactive', 'batch', 'all'),
     sentence: 'class of requests whose answer goes to another node when it begins far too slowly',
+    live: true,
   }),
   graceMs: knob({
     flag: 'grace',

@@ -1,13 +1,13 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { ServerStats } from '../../src/stats/sampler.ts'
 import { yard } from '../scheduler/yard.ts'
 
 const HOUR_MS = 3_600_000
 
 /** Two nodes under a virtual clock; `a` has a request running, `b` has never answered. */
-async function sampled(t: Test, dir?: string) {
+async function sampled(dir?: string) {
   const y = yard()
   y.start()
   await y.node('a', ['m'], { resident: ['m'] })
@@ -17,7 +17,6 @@ async function sampled(t: Test, dir?: string) {
   const vitals = new Map<string, { seenAt: number; answerMs: number }>()
   const warnings: string[] = []
   const stats = new ServerStats({ ...y, vitals, dir, warn: message => void warnings.push(message) })
-  t.teardown(() => stats.close())
   await stats.open()
   const rows = (wanted: object = {}) =>
     stats
@@ -30,7 +29,7 @@ async function sampled(t: Test, dir?: string) {
 }
 
 t.test('each server is sampled in step with the clock; an old answer to a look is no new sample', async t => {
-  const { clock, stats, vitals, rows } = await sampled(t)
+  const { clock, stats, vitals, rows } = await sampled()
   await clock.advance(3_000)
   stats.start()
   vitals.set('a', { seenAt: clock.now(), answerMs: 12 })
@@ -51,7 +50,7 @@ t.test('each server is sampled in step with the clock; an old answer to a look i
 })
 
 t.test('a server is not healthy while its breaker is open', async t => {
-  const { clock, engine, stats, rows } = await sampled(t)
+  const { clock, engine, stats, rows } = await sampled()
   stats.start()
   await clock.advance(9_900)
   engine.commit('breaker', 'a', { type: 'breaker.trip', data: { reason: 'busy', failures: 3, chance: 0.9 } })
@@ -65,7 +64,7 @@ t.test('a server is not healthy while its breaker is open', async t => {
 t.test(
   'the steps are as fine as what is asked for goes back, and servers and types are filtered',
   async t => {
-    const { clock, stats, rows } = await sampled(t)
+    const { clock, stats, rows } = await sampled()
     stats.start()
     await clock.advance(2 * HOUR_MS)
     const of = { servers: ['http://a'], types: ['load'] }
@@ -85,12 +84,12 @@ t.test(
 
 t.test('closed and opened again, it knows what it knew', async t => {
   const dir = join(t.testdir(), 'stats')
-  const first = await sampled(t, dir)
+  const first = await sampled(dir)
   first.stats.start()
   await first.clock.advance(2 * HOUR_MS)
   await first.stats.close()
   t.same(readdirSync(dir).sort(), ['10s', '1h', '5m'])
-  const again = await sampled(t, dir)
+  const again = await sampled(dir)
   await again.clock.advance(2 * HOUR_MS)
   for (const step of ['10s', '5m', '1h']) {
     t.same(again.rows({ sinceAt: 0, step }), first.rows({ sinceAt: 0, step }), step)
@@ -107,13 +106,13 @@ t.test('closed and opened again, it knows what it knew', async t => {
 
 t.test('a house that dies loses little: the files are written while it lives', async t => {
   const dir = join(t.testdir(), 'stats')
-  const first = await sampled(t, dir)
+  const first = await sampled(dir)
   first.stats.start()
   await first.clock.advance(HOUR_MS)
   const after = first.clock.now()
   // The clock is virtual and the disk is not: samples go on until a file that has this hour is there.
   for (;;) {
-    const again = await sampled(t, dir)
+    const again = await sampled(dir)
     await again.clock.advance(first.clock.now() - again.clock.now())
     const newest = (step: string): number => again.stats.rows({ sinceAt: 0, step, limit: 1 })[0]?.at ?? 0
     if (newest('10s') > after) {
@@ -122,16 +121,17 @@ t.test('a house that dies loses little: the files are written while it lives', a
     }
     await first.clock.advance(10_000)
   }
+  await first.stats.close()
 })
 
 t.test('a file that cannot be read is left out with a warning, and the others are not', async t => {
   const dir = join(t.testdir(), 'stats')
-  const first = await sampled(t, dir)
+  const first = await sampled(dir)
   first.stats.start()
   await first.clock.advance(HOUR_MS)
   await first.stats.close()
   writeFileSync(join(dir, '10s'), 'nonsense')
-  const again = await sampled(t, dir)
+  const again = await sampled(dir)
   await again.clock.advance(HOUR_MS)
   t.match(again.warnings, [/10s cannot be read, and begins anew/])
   t.same(again.rows({ sinceAt: 0, step: '10s' }), [])
@@ -140,7 +140,7 @@ t.test('a file that cannot be read is left out with a warning, and the others ar
 
 t.test('a folder that cannot be written is warned of once, and the samples stay in memory', async t => {
   const file = join(t.testdir({ taken: '' }), 'taken')
-  const { clock, stats, warnings, rows } = await sampled(t, join(file, 'stats'))
+  const { clock, stats, warnings, rows } = await sampled(join(file, 'stats'))
   stats.start()
   await clock.advance(300_000)
   t.equal(rows({ servers: ['http://a'], types: ['load'] }).length, 30)
@@ -149,7 +149,7 @@ t.test('a folder that cannot be written is warned of once, and the samples stay 
 })
 
 t.test('of too many servers, the one that has gone is forgotten, and those that are there stay', async t => {
-  const { clock, engine, stats, rows } = await sampled(t)
+  const { clock, engine, stats, rows } = await sampled()
   const enter = (name: string): void => {
     const data = { url: `http://${name}`, slots: 1, residentMax: 1, labels: {}, origin: 'api' } as const
     engine.commit('node', name, { type: 'node.register', data })
