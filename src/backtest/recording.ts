@@ -27,6 +27,8 @@ export interface Recorded {
   end?: 'answered' | 'refused' | 'failed' | 'left' | 'leased'
   promptTokens?: number
   outputTokens?: number
+  /** It rode on another one's call, and so its time is not its own. */
+  shared?: boolean
 }
 
 /** Amounts and the time they took; a speed is their quotient. */
@@ -119,9 +121,11 @@ const rows: On<Fact, Recording> = {
       ...(labels !== undefined && { labels }),
     })
   },
-  'request.assigned': ({ requests }, { id, at }) => {
+  'request.assigned': ({ requests }, { id, at, data: { batch = id } }) => {
     const request = requests.get(id)
-    if (request !== undefined) request.assignedAt = at
+    if (request === undefined) return
+    request.assignedAt = at
+    request.shared = batch !== id
   },
   'request.leased': (self, { id, at }) => end(self, id, at, 'leased'),
   'request.begun': ({ requests }, { id, at }) => {
@@ -134,7 +138,7 @@ const rows: On<Fact, Recording> = {
     if (request?.end === 'leased') return
     end(self, id, at, status < 400 ? 'answered' : 'refused')
     if (status >= 400) return
-    learn(seenOf(self, replicaId(model, node)), data)
+    if (request?.shared !== true) learn(seenOf(self, replicaId(model, node)), data)
     if (request === undefined || (promptTokens === undefined && outputTokens === undefined)) return
     // An embedding has no answer to count; an answer without a prompt's count began where another one ended.
     request.promptTokens = promptTokens ?? 0

@@ -150,6 +150,19 @@ t.test('answers that only say how long all of it took give a speed, every token 
   t.equal(decodeTps, prefillTps)
 })
 
+t.test('the time of a shared call teaches nothing about those who rode on it', async t => {
+  const { facts } = await lived(two, requests)
+  const riding = retold(facts, fact => {
+    if (fact.type === 'request.assigned' && fact.id === 'r5')
+      return { ...fact, data: { ...fact.data, batch: 'r3' } }
+    if (fact.type === 'request.completed' && fact.id === 'r5')
+      return { ...fact, data: { ...fact.data, outputMs: 1 } }
+    return fact
+  })
+  t.equal(fleetOf(riding).nodes[0]!.models.get('m:latest')!.decodeTps, 1)
+  t.equal(pastOf(riding, ALWAYS).arrivals.length, 6)
+})
+
 t.test('where only one of the speeds was seen, only that one is said', async t => {
   const { facts } = await lived(two, requests)
   const promptless = retold(facts, fact => {
