@@ -7,8 +7,9 @@ import { policy } from './policy.ts'
 import { replica } from './replica.ts'
 import { request } from './request.ts'
 import { setting } from './setting.ts'
+import { spool } from './spool.ts'
 
-export const entities = { node, breaker, model, replica, request, policy, setting } as const
+export const entities = { node, breaker, model, replica, request, policy, setting, spool } as const
 
 export type Kind = keyof typeof entities
 export type Fact = FactOf<(typeof entities)[Kind]>

@@ -25,6 +25,7 @@ const KINDS = Object.keys({
   request: true,
   policy: true,
   setting: true,
+  spool: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {

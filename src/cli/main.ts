@@ -56,6 +56,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'run a journal again, under another policy or on another fleet',
     load: async () => (await import('./backtest.ts')).backtest,
   },
+  erase: {
+    does: 'erase what is kept of a request or a client, and prove it',
+    load: async () => (await import('./erase.ts')).erase,
+  },
   config: {
     does: 'show every setting and who set it; set some while a house runs',
     load: async () => (await import('./config.ts')).config,

@@ -16,7 +16,7 @@ import { together } from './together.ts'
 export const SLOT_BYTES = 64
 const TITLE = Buffer.from('quipu.spool.keys.1\n'.padEnd(SLOT_BYTES, '\0'), 'latin1')
 const NAME_BYTES = 24
-const KEY_BYTES = 32
+export const KEY_BYTES = 32
 const KEY_END = NAME_BYTES + KEY_BYTES
 /** The file grows by so many: whole pages, and a growth that is felt now and then only. */
 const GROWTH_SLOTS = 64

@@ -9,9 +9,10 @@
 import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskFailure, readUpTo } from './disk.ts'
-import { keyIn, keysIn } from './keys.ts'
+import { KEY_BYTES, keyIn, keysIn } from './keys.ts'
 import { readerOf } from './reader.ts'
 import type { Erased } from './spool.ts'
+import { turns } from './together.ts'
 
 /** What is known of an item before its key goes. Without the key it has been erased before, though not to the end. */
 export interface Suspect extends Erased {
@@ -36,8 +37,8 @@ export async function prove(suspects: readonly Suspect[], dir: string): Promise<
     const spool = join(dir, 'spool')
     const raw = await readFile(join(spool, 'keys'))
     const names = await readdir(spool)
-    const needles = suspects.flatMap(({ key }) => (key === undefined ? [] : [key]))
-    const found = await searched(dir, needles)
+    const known = suspects.flatMap(({ key }) => (key === undefined ? [] : [key]))
+    const found = await searched(dir, known)
     return await Promise.all(
       suspects.map(async ({ id, parts, bytes, key, slot: number }) => {
         const held = number === undefined ? undefined : keyIn(raw, number)
@@ -70,34 +71,43 @@ async function opens(path: string, name: string, keys: readonly Buffer[]): Promi
   }
 }
 
-/** The files under `dir`, relative to it, in which each of the needles is found. */
+/** The files under `dir`, relative to it, in which each of the keys is found. */
 async function searched(
   dir: string,
-  needles: readonly Buffer[],
+  keys: readonly Buffer[],
 ): Promise<ReadonlyMap<Buffer, readonly string[]>> {
-  const found = new Map<Buffer, string[]>(needles.map(needle => [needle, []]))
-  if (needles.length === 0) return found
-  const find = finder(needles)
-  for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
-    const path = join(entry.parentPath, entry.name)
-    for (const needle of await find(path)) found.get(needle)!.push(path.slice(dir.length + 1))
-  }
+  const found = new Map<Buffer, string[]>(keys.map(key => [key, []]))
+  if (keys.length === 0) return found
+  const find = finder(keys)
+  const few = turns(FILES_MAX)
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+  const paths = entries.filter(entry => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+  await Promise.all(
+    paths.map(path =>
+      few(async () => {
+        for (const key of await find(path)) found.get(key)!.push(path.slice(dir.length + 1))
+      }),
+    ),
+  )
   return found
 }
 
+/** Files read at once, a chunk in memory for each. */
+const FILES_MAX = 8
 const CHUNK_BYTES = 1_048_576
+const GRAM_BYTES = 4
+/** Wherever a key lies, one of the places that are so far apart has four bytes of it. */
+const STRIDE_BYTES = KEY_BYTES - GRAM_BYTES + 1
 
-/** Which of the needles are in the file. None, where it has vanished meanwhile: a house may be running. */
-function finder(needles: readonly Buffer[]): (path: string) => Promise<ReadonlySet<Buffer>> {
-  const find = table(needles)
-  const overlap = Math.max(...needles.map(({ length }) => length)) - 1
+/** Which of the keys are in the file. None, where it has vanished meanwhile: a house may be running. */
+function finder(keys: readonly Buffer[]): (path: string) => Promise<ReadonlySet<Buffer>> {
+  const find = sieve(keys)
   return async path => {
     const found = new Set<Buffer>()
     const file = await open(path).catch(absent)
     try {
       // A key may lie across two chunks.
-      for (let at = 0, end = file === undefined; !end; at += CHUNK_BYTES - overlap) {
+      for (let at = 0, end = file === undefined; !end; at += CHUNK_BYTES - KEY_BYTES + 1) {
         const bytes = await readUpTo(file!, at, CHUNK_BYTES)
         find(bytes, found)
         end = bytes.length < CHUNK_BYTES
@@ -109,20 +119,29 @@ function finder(needles: readonly Buffer[]): (path: string) => Promise<ReadonlyS
   }
 }
 
-/** Looks for many at once: the first two bytes in a table, where that says so the first four in a map, then all. */
-function table(needles: readonly Buffer[]): (bytes: Buffer, found: Set<Buffer>) => void {
-  const starts = new Uint8Array(65_536)
-  const byStart = new Map<number, Buffer[]>()
-  for (const needle of needles) {
-    starts[needle.readUInt16BE(0)] = 1
-    const start = needle.readUInt32BE(0)
-    byStart.set(start, [...(byStart.get(start) ?? []), needle])
+interface Gram {
+  readonly key: Buffer
+  readonly offset: number
+}
+
+/** Looks for many at once, and only at every 29th place: there, are these four bytes part of a key? */
+function sieve(keys: readonly Buffer[]): (bytes: Buffer, found: Set<Buffer>) => void {
+  const grams = new Map<number, Gram[]>()
+  /** By the first two of the four: most places are done with at that. */
+  const some = new Uint8Array(65_536)
+  for (const key of keys) {
+    for (let offset = 0; offset < STRIDE_BYTES; offset += 1) {
+      const gram = key.readUInt32BE(offset)
+      some[gram >>> 16] = 1
+      grams.set(gram, [...(grams.get(gram) ?? []), { key, offset }])
+    }
   }
   return (bytes, found) => {
-    for (let at = 0; at + 4 <= bytes.length; at += 1) {
-      if (starts[(bytes[at]! << 8) | bytes[at + 1]!] === 0) continue
-      for (const needle of byStart.get(bytes.readUInt32BE(at)) ?? []) {
-        if (needle.equals(bytes.subarray(at, at + needle.length))) found.add(needle)
+    for (let at = 0; at + GRAM_BYTES <= bytes.length; at += STRIDE_BYTES) {
+      if (some[(bytes[at]! << 8) | bytes[at + 1]!] === 0) continue
+      for (const { key, offset } of grams.get(bytes.readUInt32BE(at)) ?? []) {
+        const from = at - offset
+        if (from >= 0 && key.equals(bytes.subarray(from, from + KEY_BYTES))) found.add(key)
       }
     }
   }

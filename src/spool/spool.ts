@@ -177,7 +177,7 @@ async function spoolIn(
   async function look(): Promise<void> {
     const names = new Set(await readdir(dir))
     const found = await Promise.all(
-      [...names].map(name =>
+      [...names].sort().map(name =>
         few(async () => {
           const [id = '', part = '', suffix, ...rest] = name.split('.')
           const ended = suffix === 'part'

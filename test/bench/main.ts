@@ -1,4 +1,4 @@
-/** `npm run bench [-- journal|engine|schedule|relay …]`: runs the benchmarks and prints their figures. */
+/** `npm run bench [-- journal|engine|schedule|relay|spool …]`: runs the benchmarks and prints their figures. */
 import { loadavg } from 'node:os'
 import type { Row } from './row.ts'
 
@@ -7,6 +7,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   engine: async () => (await import('./engine.ts')).engineBench(),
   schedule: async () => (await import('./schedule.ts')).scheduleBench(),
   relay: async () => (await import('./relay.ts')).relayBench(),
+  spool: async () => (await import('./spool.ts')).spoolBench(),
 }
 
 const asked = process.argv.slice(2)

@@ -136,6 +136,29 @@ t.test('many items are proved at once', async t => {
   t.equal(rest.filter(({ keyFoundIn }) => keyFoundIn.includes('copy')).length, 100)
 })
 
+t.test('a key is found wherever in a file it lies', async t => {
+  const house = await given(t)
+  await house.spool.put('J1', 'body', null, TEXT)
+  const item = await suspect(house)
+  await house.spool.erase(['J1'])
+  const path = join(house.dir, 'somewhere')
+  const edge = 1_048_576
+  const places = [
+    ...Array.from({ length: 70 }, (_, at) => at),
+    ...Array.from({ length: 70 }, (_, i) => edge - 50 + i),
+  ]
+  const missed: number[] = []
+  for (const at of [...places, 2 * edge - 32]) {
+    const bytes = Buffer.alloc(at < 100 ? at + 32 : 2 * edge)
+    item.key!.copy(bytes, at)
+    await writeFile(path, bytes)
+    const [proof] = await prove([item], house.dir)
+    if (!proof!.keyFoundIn.includes('somewhere')) missed.push(at)
+    await rm(path)
+  }
+  t.same(missed, [])
+})
+
 t.test('where the folder cannot be read nothing is proved', async t => {
   const house = await held(t)
   const error = await failure(() => house.spool.eraseAndProve(['J1'], join(house.dir, 'elsewhere')))

@@ -87,3 +87,7 @@ exports[`test/machines/charts.test.ts > TAP > every state of the setting chart c
 set ──setting.reset──▶ unset
 setting ──setting.set──▶ set
 `
+
+exports[`test/machines/charts.test.ts > TAP > every state of the spool chart can be reached, and none acts > chart 1`] = `
+kept ──spool.erased──▶ erased
+`
