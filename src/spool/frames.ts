@@ -16,8 +16,12 @@
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
-export const KINDS = { head: 0x68, data: 0x64, end: 0x65 } as const
+/** `h`, `d`, `e`. */
+const KINDS = { head: 0x68, data: 0x64, end: 0x65 } as const
 export type FrameKind = keyof typeof KINDS
+const kinds: ReadonlyMap<number, FrameKind> = new Map(
+  Object.entries(KINDS).map(([kind, code]) => [code, kind as FrameKind]),
+)
 
 /** Plain bytes in one frame at most. */
 export const FRAME_BYTES = 65_536
@@ -101,7 +105,7 @@ export function sizeOf(plain: Uint8Array): number {
 export function outlineIn(bytes: Buffer): Outline | undefined {
   const word = bytes.readUInt32BE(0)
   if (bytes.readUInt32BE(4) !== ~word >>> 0) return undefined
-  const kind = (Object.keys(KINDS) as FrameKind[]).find(name => KINDS[name] === word >>> 24)
+  const kind = kinds.get(word >>> 24)
   return kind === undefined ? undefined : { kind, length: word & 0xff_ff_ff }
 }
 

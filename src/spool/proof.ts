@@ -106,11 +106,10 @@ function finder(keys: readonly Buffer[]): (path: string) => Promise<ReadonlySet<
     const found = new Set<Buffer>()
     const file = await open(path).catch(absent)
     try {
+      const size = (await file?.stat())?.size ?? 0
       // A key may lie across two chunks.
-      for (let at = 0, end = file === undefined; !end; at += CHUNK_BYTES - KEY_BYTES + 1) {
-        const bytes = await readUpTo(file!, at, CHUNK_BYTES)
-        find(bytes, found)
-        end = bytes.length < CHUNK_BYTES
+      for (let at = 0; at < size; at += CHUNK_BYTES - KEY_BYTES + 1) {
+        find(await readUpTo(file!, at, Math.min(CHUNK_BYTES, size - at)), found)
       }
     } finally {
       await file?.close()

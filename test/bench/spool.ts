@@ -7,7 +7,8 @@ import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock as clock } from '../../src/clock.ts'
-import { openSpool, type Spool } from '../../src/spool/spool.ts'
+import type { Spool } from '../../src/spool/spool.ts'
+import { openSpool } from '../../src/spool/store.ts'
 import { median, percentile, type Row } from './row.ts'
 
 const BODY = randomBytes(2_000)

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { mulberry32, systemClock } from '../../src/clock.ts'
 import { Failure } from '../../src/failure.ts'
-import { openSpool, type Spool, type SpoolOptions } from '../../src/spool/spool.ts'
+import type { Spool } from '../../src/spool/spool.ts'
+import { openSpool, type SpoolOptions } from '../../src/spool/store.ts'
 
 export interface Given {
   /** The data folder, and the spool's inside it. */

@@ -4,7 +4,7 @@
  */
 import { writeSync } from 'node:fs'
 import { mulberry32, systemClock } from '../../src/clock.ts'
-import { openSpool } from '../../src/spool/spool.ts'
+import { openSpool } from '../../src/spool/store.ts'
 import { plain } from './plain.ts'
 
 const WRITERS = 12
