@@ -143,8 +143,8 @@ usage: quipu events [options]
 Prints the facts of a running house as they come to be on its disk, one a line: time, seq, fact,
 whose, and what. When the connection breaks it comes back, and goes on where it was.
 
-  --kind KIND             only facts about node, breaker, model, replica, request, policy, setting;
-                          several with commas [all]
+  --kind KIND             only facts about node, breaker, model, replica, request, policy, setting,
+                          spool; several with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
@@ -559,6 +559,7 @@ usage: quipu VERB [options]
   audit                   verify a journal from its first fact to its last
   simulate                run a trace against a simulated fleet, under several policies
   backtest                run a journal again, under another policy or on another fleet
+  erase                   erase what is kept of a request or a client, and prove it
   config                  show every setting and who set it; set some while a house runs
   version                 print the version
 
