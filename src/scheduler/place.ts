@@ -17,9 +17,11 @@
  *  6. Present: load it, when that is expected to cost less than waiting for the warm copies. A load costs its own
  *     time, and that of bringing back what it displaces if somebody waits for that or uses it; and where it displaces
  *     something, twice that: it will have to be undone. (What that is worth: test/bench/README.md.)
- *  7. But where it displaces something, only after the line has waited as long as that costs. (Rent until the rent
- *     has reached the price, then buy: never worse than twice the best. Karlin et al. 1988.) Where everything that
- *     would have to go is busy, the node is claimed: it takes nothing else until it is free.
+ *  7. But where it displaces something, only after the line has waited as long as that costs, beside what would have to
+ *     go. (Rent until the rent has reached the price, then buy: never worse than twice the best. Karlin et al. 1988.)
+ *     So a copy that was loaded serves at least as long as its load took, and two models that share a node take turns
+ *     of that length. Where everything that would have to go is busy, the node is claimed: it takes nothing else until
+ *     it is free.
  *  8. Wait.
  */
 import type { Candidate } from '../../machines/request.ts'
@@ -52,6 +54,8 @@ export interface Spot {
   readonly runMs: number
   /** While loading: what is left of it. */
   readonly loadLeftMs: number
+  /** How long that model has been in memory. */
+  readonly heldMs: number
   /** What bringing back the evicted model would cost those who use it or wait for it; 0 when nobody does. */
   readonly evictMs: number
 }
@@ -94,12 +98,11 @@ export function place(demand: Demand, spots: readonly Spot[]): Choice {
 
   const cold = able.filter(({ memory }) => memory === 'present')
   if (cold.length === 0) return wait(ripeInMs) // (8)
-  const target = cold.reduce((a, b) => (byPrice(a, b) <= 0 ? a : b))
+  const target = cold.reduce((a, b) => (byPrice(a, b, demand) <= 0 ? a : b))
   const worthMs = priceMs(target) * (target.room === 'free' ? 1 : THERE_AND_BACK)
   if (worthMs >= drainMs(able, demand)) return wait(ripeInMs)
-  if (!gentle(target) && demand.waitedMs < priceMs(target))
-    // (7)
-    return wait(Math.min(ripeInMs, priceMs(target) - demand.waitedMs))
+  const rentMs = rentLeftMs(target, demand)
+  if (rentMs > 0) return wait(Math.min(ripeInMs, rentMs)) // (7)
   const { node, room, loadMs } = target
   return room === 'full' ? { to: 'claim', node } : { to: 'load', node, estimateMs: loadMs } // (6)
 }
@@ -190,6 +193,11 @@ function gentle({ room, evictMs }: Spot): boolean {
   return room === 'free' || (room === 'evict' && evictMs === 0)
 }
 
+/** How much longer the line has to wait until a load may displace what is there. */
+function rentLeftMs(spot: Spot, { waitedMs }: Demand): number {
+  return gentle(spot) ? 0 : Math.max(0, priceMs(spot) - Math.min(waitedMs, spot.heldMs))
+}
+
 /** How long until the warm copies, and those about to be, have taken all who wait. */
 function drainMs(able: readonly Spot[], { waiting }: Demand): number {
   let pace = 0
@@ -211,11 +219,11 @@ function candidate(spot: Spot, known: boolean, drained: number, excluded: string
   return { ...row, ...(affine && { affine }), ...(excluded !== undefined && { excluded }) }
 }
 
-function byPrice(a: Spot, b: Spot): number {
+function byPrice(a: Spot, b: Spot, demand: Demand): number {
   return (
     Number(gentle(b)) - Number(gentle(a)) ||
     Number(b.preferred) - Number(a.preferred) ||
-    priceMs(a) - priceMs(b) ||
+    rentLeftMs(a, demand) + priceMs(a) - rentLeftMs(b, demand) - priceMs(b) ||
     a.load / a.weight - b.load / b.weight ||
     byName(a, b)
   )

@@ -141,6 +141,11 @@ export class NodeSpot implements Spot {
     return this.#room.evictMs
   }
 
+  get heldMs(): number {
+    this.#room ??= roomOn(this.#sight, this.#node)
+    return Math.max(0, this.#sight.now - (this.#room.since ?? this.#sight.now))
+  }
+
   /** The model that would have to go. */
   get victim(): string | undefined {
     this.#room ??= roomOn(this.#sight, this.#node)
@@ -185,6 +190,8 @@ function lacking({ labels }: FleetNode, asked: Readonly<Record<string, string>>)
 interface Room {
   readonly room: Spot['room']
   readonly evictMs: number
+  /** Since when what would have to go is in memory; undefined while it is still being loaded. */
+  readonly since?: number
   readonly victim?: string
 }
 
@@ -212,8 +219,8 @@ function roomOn({ self, open }: Sight, { name, residentMax }: FleetNode): Room {
     if (runs) busy = lesser(busy, one)
     else idle = lesser(idle, one)
   }
-  if (idle === undefined) return { room: 'full', evictMs: busy!.evictMs }
-  return { room: 'evict', evictMs: idle.evictMs, victim: idle.model }
+  if (idle === undefined) return { room: 'full', evictMs: busy!.evictMs, since: busy!.since }
+  return { room: 'evict', evictMs: idle.evictMs, since: idle.since, victim: idle.model }
 }
 
 interface Victim {
@@ -228,9 +235,9 @@ function lesser(a: Victim | undefined, b: Victim): Victim {
 }
 
 /** The same model, loaded otherwise: nobody else has to go for it. */
-function leavingMs({ requests, estimates }: Scheduler, { id, model, node, variant }: Replica): Room {
+function leavingMs({ requests, estimates }: Scheduler, { id, model, node, variant, since }: Replica): Room {
   const runs = runningOn(requests.state, node, model) > 0
   const { lines, ofModel } = requests.state.queue
   const missed = runs || [...(ofModel.get(model) ?? [])].some(key => lines.get(key)?.variant === variant)
-  return { room: runs ? 'full' : 'evict', evictMs: missed ? loadEstimateMs(estimates.state, id) : 0 }
+  return { room: runs ? 'full' : 'evict', evictMs: missed ? loadEstimateMs(estimates.state, id) : 0, since }
 }

@@ -18,6 +18,7 @@ const spot = (node: string, change: Partial<Spot> = {}): Spot => ({
   loadMs: 1_000,
   runMs: 400,
   loadLeftMs: 0,
+  heldMs: 1e9,
   evictMs: 0,
   ...change,
 })
@@ -109,6 +110,16 @@ t.test('7: what others wait for is displaced only after the wait has cost as muc
     'what nobody waits for goes at once',
   )
 })
+
+t.test(
+  '7: and only after that beside what would have to go, so that a load is never for nothing',
+  async t => {
+    const fresh = { memory: 'present', room: 'evict', evictMs: 500 } as const
+    t.equal(where([spot('a', { ...fresh, heldMs: 1_499 })], { waitedMs: 9_999 }), 'wait')
+    t.equal(where([spot('a', { ...fresh, heldMs: 1_500 })], { waitedMs: 9_999 }), 'load a')
+    t.equal(where([spot('a', { ...fresh, room: 'full', heldMs: 0 })], { waitedMs: 9_999 }), 'wait')
+  },
+)
 
 t.test('7: a node full of busy models is claimed, likewise', async t => {
   const spots = [spot('a', { memory: 'present', room: 'full', evictMs: 1_000, load: 1 })]

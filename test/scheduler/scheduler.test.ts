@@ -340,3 +340,25 @@ t.test('whoever waits for a swap gets it when the last answer of the other model
   await y.loaded('m', 'a')
   t.equal(y.at('m1'), 'a', 'and back, though nobody waits for n any more')
 })
+
+t.test('two models with a backlog each take turns on one node, each as long as a load at least', async t => {
+  const y = yard()
+  y.start()
+  await y.node('a', ['m', 'n'], { resident: ['m'] })
+  for (let i = 0; i < 40; i += 1) for (const model of ['m', 'n']) await y.ask(`${model}${i}`, model)
+  let served = 0
+  for (let step = 0; step < 400 && served < 80; step += 1) {
+    const running = [...y.requests.state.open.values()].find(({ state }) => state === 'running')
+    const loading = [...y.residency.state.byNode.get('a')!.values()].find(({ state }) => state === 'loading')
+    if (running !== undefined) {
+      await y.done(running.id, 500)
+      served += 1
+    } else if (loading !== undefined) {
+      await y.clock.advance(1_000)
+      await y.loaded(loading.model, 'a')
+    } else await y.clock.advance(500)
+  }
+  t.equal(served, 80)
+  const loads = (await y.facts('replica.loading')).length
+  t.ok(loads >= 2 && loads <= 20, `turns, not a swap for each answer: ${loads} loads for 80 answers`)
+})
