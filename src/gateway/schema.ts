@@ -426,6 +426,7 @@ const requestShape = {
   expiresAt: maybe(at('until when it may wait')),
   endedAt: maybe(at('when it was over')),
   node: maybe(text('where it runs, or ran last')),
+  batch: maybe(text('id of the request whose call to the node it shares, or shared last')),
   attempts: whole('how often it was sent to a node'),
   waitedMs: whole('in the queue, so far or in all'),
   ttftMs: maybe(whole('from admission to the first byte of the answer')),
@@ -472,6 +473,7 @@ export const Why = Type.Object({
       node: text('what was chosen'),
       at: at('when'),
       waitedMs: whole('in the queue before this attempt'),
+      batch: maybe(text('id of the request whose call to the node it shared')),
       because: text('why there'),
       candidates: Type.Array(Candidate, { description: 'the nodes, as the house knew them at that moment' }),
       outcome: Type.Object({

@@ -46,6 +46,7 @@ export function summary(facts: readonly Entry[], now: number): RequestSummary {
   let attempts = 0
   let waitedMs = 0
   let queuedAt: number | undefined
+  let batch: string | undefined
   for (const fact of facts) {
     switch (fact.type) {
       case 'request.admitted': {
@@ -60,6 +61,7 @@ export function summary(facts: readonly Entry[], now: number): RequestSummary {
         attempts += 1
         waitedMs += fact.at - (queuedAt ?? fact.at)
         queuedAt = undefined
+        batch = 'batch' in data ? data.batch : undefined
         told = {
           ...told,
           ...given({ node: 'worker' in data ? data.worker : (data as { node?: string }).node }),
@@ -93,6 +95,7 @@ export function summary(facts: readonly Entry[], now: number): RequestSummary {
     waitedMs,
     totalMs,
     ...told,
+    ...(batch !== undefined && { batch }),
     ...(!isOpen(state) && { endedAt: last.at }),
   }
 }
@@ -132,13 +135,17 @@ function attemptsOf(facts: readonly Entry[], now: number): readonly Attempt[] {
   for (const fact of facts) {
     const { at } = fact
     if (fact.type === 'request.assigned') {
-      const { node = '?', candidates = [] } = dataOf(fact)
+      const { node = '?', candidates = [], batch } = dataOf(fact)
       attempts.push({
         attempt: attempts.length + 1,
         node,
         at,
         waitedMs: at - queuedAt,
-        because: because(node, model, candidates),
+        ...(batch !== undefined && { batch }),
+        because:
+          batch === undefined || batch === fact.id
+            ? because(node, model, candidates)
+            : `it rode along in batch ${batch}`,
         candidates,
         outcome: { as: 'running', runMs: now - at },
       })
@@ -244,9 +251,10 @@ function sentence(
     const order = attempts.length === 1 ? '' : i === 0 ? 'first ' : 'then '
     const why = attempt.because === '' ? '' : ` because ${attempt.because}`
     const { outcome } = attempt
+    const shared = attempt.batch === told.id ? '; others rode along' : ''
     const broke = outcome.as === 'retried' ? `; there, ${trouble(outcome.reason, outcome.status)}` : ''
     said.push(
-      `${[`${order}${ran} ${attempt.node}${why}`, ...others(attempt, model)].join('; ')}${broke}`.replace(
+      `${[`${order}${ran} ${attempt.node}${why}`, ...others(attempt, model)].join('; ')}${shared}${broke}`.replace(
         /^./,
         letter => letter.toUpperCase(),
       ),

@@ -31,6 +31,8 @@ export interface Breakers {
   readonly ejected: Set<string>
   /** Requests that got a 500: whose fault that was is known once another node has answered. */
   readonly suspects: Map<string, string[]>
+  /** Requests that share another's call to a node: what becomes of it is told once, by the one who leads. */
+  readonly riders: Set<string>
 }
 
 export type BreakersProjection = ReturnType<typeof breakers>
@@ -48,48 +50,70 @@ const OUTCOMES_MS = 300_000
  * one may be slow for once, so it counts in the share only. A stream that began and then broke is one failure.
  */
 export const breakers = () =>
-  projection({ nodes: new Map(), failing: new Set(), ejected: new Set(), suspects: new Map() } as Breakers, {
-    'request.retried': (self, { id, at, data: { node, reason, status } }) => {
-      if (status === 500) self.suspects.set(id, [...(self.suspects.get(id) ?? []), node])
-      else if (!BLAMELESS.has(reason)) fail(self, node, { id, at }, reason)
-    },
-    'request.begun': (self, { id, at, data: { node, status } }) => {
-      const suspects = self.suspects.get(id)
-      if (suspects !== undefined) {
+  projection(
+    {
+      nodes: new Map(),
+      failing: new Set(),
+      ejected: new Set(),
+      suspects: new Map(),
+      riders: new Set(),
+    } as Breakers,
+    {
+      'request.assigned': ({ riders }, { id, data: { batch = id } }) => {
+        if (batch === id) riders.delete(id)
+        else riders.add(id)
+      },
+      'request.retried': (self, { id, at, data: { node, reason, status } }) => {
+        if (status === 500) self.suspects.set(id, [...(self.suspects.get(id) ?? []), node])
+        else if (!BLAMELESS.has(reason) && !self.riders.has(id)) fail(self, node, { id, at }, reason)
+      },
+      'request.begun': (self, { id, at, data: { node, status } }) => {
+        const suspects = self.suspects.get(id)
+        if (suspects !== undefined) {
+          self.suspects.delete(id)
+          if (status < 500)
+            for (const suspect of suspects) if (suspect !== node) fail(self, suspect, { id, at }, 'error')
+        }
+        if (status < 500 && !self.riders.has(id)) succeed(self, node, { id, at })
+      },
+      'request.failed': (self, { id, at, data: { node, reason, status } }) => {
         self.suspects.delete(id)
-        if (status < 500)
-          for (const suspect of suspects) if (suspect !== node) fail(self, suspect, { id, at }, 'error')
-      }
-      if (status < 500) succeed(self, node, { id, at })
+        const rode = self.riders.delete(id)
+        if (rode || node === undefined || status === 500) return
+        if (FAULTS.has(reason)) fail(self, node, { id, at }, reason)
+      },
+      'request.completed': (self, { id }) => void self.riders.delete(id),
+      'request.expired': forget,
+      'request.abandoned': forget,
+      'request.cancelled': forget,
+      'breaker.tripped': (self, { id, at, data: { round, waitMs, reason, by } }) => {
+        turn(self, id, { state: 'open', round, until: at + waitMs, reason, by: by ?? '' })
+        if (by === 'ratio') self.ejected.add(id)
+      },
+      'breaker.probed': (self, { id }) => turn(self, id, { state: 'halfOpen', failures: 0 }),
+      'breaker.healed': (self, { id, at }) => {
+        turn(self, id, { state: 'closed', failures: 0, round: 0, until: 0, reason: '', by: '', backAt: at })
+      },
+      'node.returned': (self, { id, at }) => {
+        view(self, id).backAt = at
+      },
+      'node.removed': (self, { id }) => {
+        self.nodes.delete(id)
+        self.failing.delete(id)
+        self.ejected.delete(id)
+      },
     },
-    'request.failed': (self, { id, at, data: { node, reason, status } }) => {
-      self.suspects.delete(id)
-      if (node !== undefined && status !== 500 && FAULTS.has(reason)) fail(self, node, { id, at }, reason)
-    },
-    'request.expired': (self, { id }) => void self.suspects.delete(id),
-    'request.abandoned': (self, { id }) => void self.suspects.delete(id),
-    'breaker.tripped': (self, { id, at, data: { round, waitMs, reason, by } }) => {
-      turn(self, id, { state: 'open', round, until: at + waitMs, reason, by: by ?? '' })
-      if (by === 'ratio') self.ejected.add(id)
-    },
-    'breaker.probed': (self, { id }) => turn(self, id, { state: 'halfOpen', failures: 0 }),
-    'breaker.healed': (self, { id, at }) => {
-      turn(self, id, { state: 'closed', failures: 0, round: 0, until: 0, reason: '', by: '', backAt: at })
-    },
-    'node.returned': (self, { id, at }) => {
-      view(self, id).backAt = at
-    },
-    'node.removed': (self, { id }) => {
-      self.nodes.delete(id)
-      self.failing.delete(id)
-      self.ejected.delete(id)
-    },
-  })
+  )
 
 /** Reasons of `request.failed` that tell against the node; `restart`, say, does not. */
 const FAULTS: ReadonlySet<string> = new Set(['refused', 'broken', 'busy', 'error', 'wedged', 'poison'])
 /** Reasons of `request.retried` that do not: the house went down, or a worker's lease ran out. */
 const BLAMELESS: ReadonlySet<string> = new Set(['restart', 'lapsed'])
+
+function forget(self: Breakers, { id }: { id: string }): void {
+  self.suspects.delete(id)
+  self.riders.delete(id)
+}
 
 function view(self: Breakers, node: string): BreakerView {
   let found = self.nodes.get(node)

@@ -3,6 +3,12 @@ import type { RequestClass, RequestFact } from '../../machines/request.ts'
 import { projection } from './projection.ts'
 import { charge, costOf, emptyQueue, enter, leave, type Queue, settle } from './queue.ts'
 
+/** One call to a node that several requests share: it takes one slot, until the last of them is over. */
+export interface Ride {
+  /** Ids of those who are aboard and not over. */
+  readonly open: Set<string>
+}
+
 export interface Open {
   readonly id: string
   readonly path: string
@@ -25,8 +31,8 @@ export interface Open {
   /** Where it runs, or ran last: a node, or the worker who has it. */
   node: string
   assignedAt: number
-  /** Rides along in the call of another. */
-  rides: boolean
+  /** What it shares with others, while it runs. */
+  ride?: Ride
   /** Nodes it already failed on. */
   readonly tried: Set<string>
   /** One of them was left because it was too slow. */
@@ -37,7 +43,7 @@ export interface Requests {
   readonly open: Map<string, Open>
   readonly queue: Queue<Open>
   readonly waitingCount: number
-  /** By node, then model: how many run there. Those that ride along take no slot. */
+  /** By node, then model: how many run there. Those that share a call are one. */
   readonly running: Map<string, Map<string, number>>
   /** By node: how many run there in all. */
   readonly loads: Map<string, number>
@@ -76,19 +82,17 @@ export const requests = () =>
         state: 'queued',
         node: '',
         assignedAt: 0,
-        rides: false,
         tried: new Set(),
         moved: false,
       }
       self.open.set(id, open)
       enter(self.queue, open)
     },
-    'request.assigned': (self, { id, at, data: { node, batch = id } }) => {
+    'request.assigned': (self, { id, at, data: { node, batch } }) => {
       const open = self.open.get(id)!
       start(self, open, node, at)
       open.state = 'running'
-      open.rides = batch !== id
-      count(self, open, 1)
+      board(self, open, batch)
     },
     'request.leased': (self, { id, at, data: { worker } }) => {
       const open = self.open.get(id)!
@@ -154,8 +158,7 @@ function start(self: Requests, open: Open, node: string, at: number): void {
 
 function stop(self: Requests, open: Open, owes: number): void {
   settle(self.queue, open, owes)
-  if (open.state !== 'leased') count(self, open, -1)
-  open.rides = false
+  if (open.state !== 'leased') alight(self, open)
 }
 
 function end(self: Requests, open: Open, owes: number): void {
@@ -164,8 +167,25 @@ function end(self: Requests, open: Open, owes: number): void {
   self.open.delete(open.id)
 }
 
-function count({ running, loads }: Requests, { node, model, rides }: Open, step: 1 | -1): void {
-  if (rides) return
+/** Takes a slot; who rides along shares that of the one who leads. */
+function board(self: Requests, open: Open, batch: string | undefined): void {
+  if (batch !== undefined) {
+    const ride = (batch !== open.id && self.open.get(batch)?.ride) || { open: new Set() }
+    open.ride = ride
+    ride.open.add(open.id)
+    if (ride.open.size > 1) return
+  }
+  count(self, open, 1)
+}
+
+function alight(self: Requests, open: Open): void {
+  const { ride } = open
+  delete open.ride
+  ride?.open.delete(open.id)
+  if (ride === undefined || ride.open.size === 0) count(self, open, -1)
+}
+
+function count({ running, loads }: Requests, { node, model }: Open, step: 1 | -1): void {
   let models = running.get(node)
   if (models === undefined) {
     models = new Map()

@@ -24,15 +24,27 @@ const FLOOR = 10
 /** No connection came about, so no node did any work; a restart and a lease that ran out are no node's failures. */
 const FREE: ReadonlySet<string> = new Set(['refused', 'restart', 'lapsed'])
 
-export const retries = () =>
-  projection(new Map() as Retries, {
+export const retries = () => {
+  /** Requests that share another's call to a node: a call that breaks is one retry, and not one for each aboard. */
+  const riders = new Set<string>()
+  const over = (_seconds: Retries, { id }: { id: string }): void => void riders.delete(id)
+  return projection(new Map() as Retries, {
     'request.admitted': (seconds, { at }) => {
       secondOf(seconds, at).admitted += 1
     },
-    'request.retried': (seconds, { at, data: { reason } }) => {
-      if (!isFree(reason)) secondOf(seconds, at).retried += 1
+    'request.assigned': (_seconds, { id, data: { batch = id } }) => {
+      if (batch === id) riders.delete(id)
+      else riders.add(id)
     },
+    'request.retried': (seconds, { id, at, data: { reason } }) => {
+      if (!riders.delete(id) && !isFree(reason)) secondOf(seconds, at).retried += 1
+    },
+    'request.completed': over,
+    'request.failed': over,
+    'request.abandoned': over,
+    'request.cancelled': over,
   })
+}
 
 export function isFree(reason: string): boolean {
   return FREE.has(reason)

@@ -37,7 +37,7 @@ export interface Scheduler {
   /** Which node suits a conversation; and the hash of its head, for those requests that have one. */
   readonly affinity?: Affinity
   readonly headOf?: (id: string) => number | undefined
-  /** Of those who wait in the same line, who can share the call of this one. */
+  /** Who of those that wait can share the call of this one; see gateway/embedding/batches.ts. */
   readonly riders?: (id: string) => readonly string[]
 }
 
@@ -272,9 +272,13 @@ function serve(
 }
 
 function assign(self: Scheduler, open: Open, node: string, candidates: readonly Candidate[]): void {
-  const { engine, affinity, headOf, riders } = self
+  const { engine, affinity, headOf, requests, riders } = self
   const { id } = open
-  const others = riders?.(id) ?? []
+  const mayGo = (rider: string): boolean => {
+    const other = requests.state.open.get(rider)
+    return other !== undefined && keyOf(other) === keyOf(open) && !other.tried.has(node)
+  }
+  const others = riders?.(id).filter(mayGo) ?? []
   const shared = others.length === 0 ? {} : { batch: id }
   engine.commit('request', id, { type: 'request.assign', data: { node, candidates, ...shared } })
   for (const rider of others)

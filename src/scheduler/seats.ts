@@ -15,7 +15,8 @@ export interface LoadWish {
 }
 
 export type Grant =
-  | { readonly to: 'run'; readonly node: string; readonly url: string }
+  /** `batch`: the request whose call it shares. */
+  | { readonly to: 'run'; readonly node: string; readonly url: string; readonly batch?: string }
   /** It waited too long, the journal's disk does not write, or the house stops. */
   | { readonly to: 'leave'; readonly reason: 'expired' | 'readonly' | 'stopped' }
 
@@ -44,8 +45,9 @@ export class Seats {
   constructor(needs: SeatsNeeds) {
     this.reactor = reactor(needs, {
       on: {
-        'request.assigned': ({ fleet }, { id, data: { node } }) => {
-          this.#grant(id, { to: 'run', node, url: fleet.state.get(node)?.url ?? '' })
+        'request.assigned': ({ fleet }, { id, data: { node, batch } }) => {
+          const url = fleet.state.get(node)?.url ?? ''
+          this.#grant(id, { to: 'run', node, url, ...(batch !== undefined && { batch }) })
         },
         'request.expired': (_needs, { id }) => this.#grant(id, { to: 'leave', reason: 'expired' }),
         'node.lost': ({ requests }, { id, data }) => {

@@ -46,6 +46,31 @@ const admitted = {
 }
 const assigned = (name: string) => ({ node: name, attempt: 1, candidates: [] })
 
+t.test('requests: a shared call takes one slot, until the last of those who share it is over', async t => {
+  const aboard = { ...assigned('n'), batch: 'a' }
+  const first = [
+    ['request.admitted', 'a', admitted],
+    ['request.admitted', 'b', admitted],
+    ['request.admitted', 'c', admitted],
+    ['request.assigned', 'a', aboard],
+    ['request.assigned', 'b', aboard],
+    ['request.assigned', 'c', aboard],
+  ] as const
+  const running = (...more: readonly [type: string, id: string, data?: object][]): number =>
+    runningOn(after(requests(), ...(first as unknown as typeof more), ...more), 'n', 'm')
+  const broken = { node: 'n', reason: 'broken' }
+  t.equal(running(), 1)
+  t.equal(running(['request.completed', 'a']), 1, 'the one who leads may be done first')
+  t.equal(running(['request.abandoned', 'a'], ['request.retried', 'b', broken]), 1)
+  t.equal(running(['request.abandoned', 'a'], ['request.retried', 'b', broken], ['request.failed', 'c']), 0)
+  t.equal(
+    running(['request.retried', 'b', broken], ['request.assigned', 'b', assigned('n')]),
+    2,
+    'who goes on by itself takes a slot of its own',
+  )
+  t.equal(running(['request.completed', 'a'], ['request.completed', 'c'], ['request.completed', 'b']), 0)
+})
+
 t.test('the fleet: who is there, and who may be given work', async t => {
   const nodes = after(
     fleet(),
@@ -147,6 +172,22 @@ t.test('breakers: failures in a row, forgotten at the first success', async t =>
   t.equal(nodes.get('a')?.failures, 2)
   t.equal(nodes.has('b'), false, 'a 500 is nobody’s fault yet')
   t.same([...suspects.keys()], ['3'])
+})
+
+t.test('breakers: what becomes of a shared call is told once', async t => {
+  const aboard = { node: 'a', attempt: 1, candidates: [], batch: '1' }
+  const ids = ['1', '2', '3', '4']
+  const broken = { node: 'a', reason: 'broken' }
+  const { nodes, riders } = after(
+    breakers(),
+    ...ids.map(id => ['request.assigned', id, aboard] as [string, string, object]),
+    ...ids.map(id => ['request.retried', id, broken] as [string, string, object]),
+    ['request.abandoned', '4'],
+    ['request.assigned', '2', { node: 'a', attempt: 2, candidates: [] }],
+    ['request.retried', '2', broken],
+  )
+  t.equal(nodes.get('a')?.failures, 2, 'of the one who led, and later of one that went by itself')
+  t.same([...riders], ['3'])
 })
 
 t.test('estimates: what was measured there, else elsewhere, else what size suggests', async t => {

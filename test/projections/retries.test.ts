@@ -20,6 +20,14 @@ t.test('ten a minute, and a tenth of what is admitted', async t => {
   t.equal(left(times(15, () => retried())), 0, 'never less than none')
 })
 
+t.test('a call that several share is tried again once', async t => {
+  const aboard = (i: number): Told => [NOW, 'request.assigned', `r${i}`, { node: 'a', batch: 'r0' }]
+  const broken = (i: number): Told => [NOW, 'request.retried', `r${i}`, { node: 'a', reason: 'lost' }]
+  const alone: Told = [NOW, 'request.assigned', 'r7', { node: 'a' }]
+  t.equal(left([...times(32, aboard), ...times(32, broken)]), 9)
+  t.equal(left([...times(32, aboard), ...times(32, broken), alone, broken(7)]), 8, 'later each for itself')
+})
+
 t.test('each counts for a minute', async t => {
   const facts = [retried(NOW - 60_000), retried(NOW - 59_000), retried(NOW)]
   t.equal(left(facts), 8)

@@ -35,6 +35,48 @@ t.test('nothing is sent beyond the slots, and the choice is made when one is fre
   t.equal(y.at('5'), 'a')
 })
 
+t.test('who may share the call of another goes along with it, and takes no slot', async t => {
+  const asked: string[] = []
+  const riders: Record<string, string[]> = { first: ['third', 'fourth'] }
+  const y = yard()
+  y.start({
+    riders: head => {
+      asked.push(head)
+      return riders[head] ?? []
+    },
+  })
+  await y.node('a', ['m'], { resident: ['m'] })
+  for (const id of ['running', 'first', 'second', 'third', 'fourth']) await y.ask(id, 'm')
+  t.equal(y.at('third'), 'queued')
+  await y.done('running')
+  t.same(['first', 'second', 'third', 'fourth'].map(y.at), ['a', 'queued', 'a', 'a'])
+  const told = (await y.facts('request.assigned')).slice(1)
+  t.match(told, [
+    { id: 'first', data: { node: 'a', batch: 'first', candidates: [{ node: 'a' }] } },
+    { id: 'third', data: { node: 'a', batch: 'first', candidates: [] } },
+    { id: 'fourth', data: { node: 'a', batch: 'first', candidates: [] } },
+  ])
+  await y.done('first')
+  await y.done('fourth')
+  t.equal(y.at('second'), 'queued', 'the slot is theirs while one of them is there')
+  await y.failed('third', 'broken')
+  t.same(['second', 'third'].map(y.at), ['a', 'queued'])
+  t.same(asked, ['running', 'first', 'second'])
+})
+
+t.test('nobody rides along to a node that has failed it, or that it does not want', async t => {
+  const y = yard()
+  y.start({ riders: head => (head === 'first' ? ['burnt', 'choosy', 'fresh', 'gone'] : []) })
+  await y.node('a', ['m'], { resident: ['m'] })
+  await y.ask('burnt', 'm', { priority: 1 })
+  await y.ask('first', 'm')
+  await y.ask('fresh', 'm')
+  await y.ask('choosy', 'm', { labels: { gpu: '4090' } })
+  await y.node('b', ['m'], { resident: [] })
+  await y.failed('burnt', 'broken')
+  t.same(['first', 'burnt', 'fresh', 'choosy'].map(y.at), ['a', 'queued', 'a', 'queued'])
+})
+
 t.test('priority before age, age before the rest', async t => {
   const y = yard()
   y.start()

@@ -58,6 +58,7 @@ function ground(nodes: Record<string, string>, out: Record<string, BreakerView['
       failing: new Set(),
       ejected: new Set(),
       suspects: new Map(),
+      riders: new Set(),
     },
   }
 }

@@ -79,7 +79,6 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
     "state": "running",
     "node": "gpu-1",
     "assignedAt": 1767225614920,
-    "rides": false,
     "tried": [
      "gpu-1"
     ],
@@ -137,7 +136,8 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
    "cold": [
     "gpu-1"
    ]
-  }
+  },
+  "riders": []
  },
  "estimates": {
   "replicas": {
