@@ -186,6 +186,27 @@ export const knobs = {
     sentence: 'silence of a running request after which its node must prove that it still answers',
     live: true,
   }),
+  batch: knob<'off' | 'exact' | 'on' | 'shares'>({
+    flag: 'batch',
+    value: 'off|exact|on|shares',
+    default: 'on',
+    parse: oneOf('off', 'exact', 'on', 'shares'),
+    sentence: 'which embedding requests that wait may share one call to a node; docs/operating.md tells',
+  }),
+  batchMax: knob({
+    flag: 'batch-max',
+    value: 'N',
+    default: 32,
+    parse: whole(1, 1_000),
+    sentence: 'requests in one such call, and inputs in it',
+  }),
+  batchMaxBytes: knob({
+    flag: 'batch-bytes-max',
+    value: 'BYTES',
+    default: 256 * 1024,
+    parse: bytes,
+    sentence: 'bytes of inputs in one such call',
+  }),
   bodyMaxBytes: knob({
     flag: 'body-max',
     value: 'BYTES',
@@ -319,10 +340,11 @@ function onOff(value: string): boolean {
   throw new Error(`"${value}" is neither on nor off`)
 }
 
-function oneOf(...words: readonly string[]): (text: string) => string {
+function oneOf<W extends string>(...words: readonly W[]): (text: string) => W {
   return value => {
-    if (!words.includes(value)) throw new Error(`"${value}" is not one of ${words.join(', ')}`)
-    return value
+    const word = words.find(word => word === value)
+    if (word === undefined) throw new Error(`"${value}" is not one of ${words.join(', ')}`)
+    return word
   }
 }
 

@@ -14,6 +14,7 @@ import { Ollamas } from './fleet/ollama.ts'
 import { discover, type Found, register } from './fleet/register.ts'
 import { Admission } from './gateway/admission.ts'
 import { control } from './gateway/control.ts'
+import { Batches } from './gateway/embedding/batches.ts'
 import { events } from './gateway/events.ts'
 import { Inference } from './gateway/inference.ts'
 import { metrics } from './gateway/metrics.ts'
@@ -90,15 +91,18 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const common = { engine, clock, config, startConfig, journal, version, ...answers }
 
     const seats = new Seats(common)
+    const batches = new Batches(common)
     const affinity = new Affinity(clock)
     const seating = {
       ...common,
+      riders: (request: string) => batches.riders(request),
       affinity,
       headOf: (request: string) => seats.wish(request)?.head,
     }
     const outlook = (open: Open) => choose(seating, open)
     const runs = new Runs({
       ...common,
+      batches,
       upstream: ollama,
       decodeTps: (model, node) =>
         decodeTps(
@@ -136,7 +140,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       nodes: api.nodes,
       foresee: order => foresee(seating, order),
     })
-    const inference = new Inference({ ...common, look, seats, admission, runs, api })
+    const inference = new Inference({ ...common, look, seats, admission, runs, batches, api })
     const gauges = metrics({ ...common, affinity, vitals: health.vitals })
     const server = await openServer({
       clock,

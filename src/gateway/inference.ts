@@ -8,6 +8,7 @@ import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Admission, Order } from './admission.ts'
 import { Client } from './client.ts'
+import type { Batches } from './embedding/batches.ts'
 import { readFigures } from './figures.ts'
 import type { OllamaApi } from './ollama.ts'
 import { isZero } from './peek.ts'
@@ -18,15 +19,21 @@ import type { Sink } from './sink.ts'
 import type { Visit } from './visit.ts'
 import { wishesIn } from './wishes.ts'
 
+/** A slot on a node. */
+interface Slot {
+  readonly to: 'run'
+  readonly node: string
+  readonly url: string
+  /** The request whose call to the node it shares. */
+  readonly batch?: string
+}
+
 /** Where a live socket waits; see scheduler/seats.ts. */
 export interface SeatsLike {
   take(id: string, wish: { readonly keepAlive?: unknown; readonly head?: number }): void
   granted(
     id: string,
-  ): Promise<
-    | { readonly to: 'run'; readonly node: string; readonly url: string }
-    | { readonly to: 'leave'; readonly reason: 'expired' | 'readonly' | 'stopped' }
-  >
+  ): Promise<Slot | { readonly to: 'leave'; readonly reason: 'expired' | 'readonly' | 'stopped' }>
   onCut(id: string, cut: (reason: Cut) => void): void
   leave(id: string): void
 }
@@ -38,6 +45,7 @@ export interface InferenceNeeds {
   readonly seats: SeatsLike
   readonly admission: Admission
   readonly runs: Runs
+  readonly batches: Pick<Batches, 'join' | 'leave'>
   /** Looks at a node again: it may have loaded or unloaded something. */
   readonly look: (node: string) => unknown
   /** For what is not a question to a model: bodies that name none, and the wish to unload one. */
@@ -88,12 +96,13 @@ export class Inference {
     order: Order,
     { head, keepAlive }: Parameters<SeatsLike['take']>[1],
   ): Promise<void> {
-    const { api, clock, config, engine, look, seats } = this.#needs
+    const { api, batches, clock, config, engine, look, seats } = this.#needs
     const id = clock.id()
     seats.take(id, {
       ...(head !== undefined && { head }),
       ...(keepAlive !== undefined && { keepAlive }),
     })
+    if (!api.nodes.isElsewhere(order.model)) batches.join(id, { ...visit, headers: visit.req.headers })
     try {
       const { deadlineAt = Number.POSITIVE_INFINITY } = order
       const expiresAt = Math.min(clock.now() + config.waitMaxMs, deadlineAt)
@@ -104,6 +113,7 @@ export class Inference {
       api.nodes.touch(node) // the model stays longer now, or shorter
       if (isZero(keepAlive)) look(node)
     } finally {
+      batches.leave(id)
       seats.leave(id)
     }
   }
@@ -119,8 +129,8 @@ export class Inference {
       const grant = sink.closed ? ({ to: 'gone' } as const) : await Promise.race([seats.granted(id), gone])
       if (grant.to === 'gone') return this.#abandon(id, 0, 0)
       if (grant.to === 'leave') return this.#dismiss(live, grant.reason)
-      const { node, url } = grant
-      const ending = await this.#run(live, node, url)
+      const { node } = grant
+      const ending = await this.#run(live, grant)
       switch (ending.as) {
         case 'ended': {
           const { figures, trouble } = readFigures(order.path, ending)
@@ -150,7 +160,7 @@ export class Inference {
     }
   }
 
-  #run({ id, visit, order, sink }: Live, node: string, url: string): Promise<Ending> {
+  #run({ id, visit, order, sink }: Live, { node, url, batch }: Slot): Promise<Ending> {
     const { runs, seats } = this.#needs
     return runs.run({
       id,
@@ -158,6 +168,7 @@ export class Inference {
       route: order.path,
       node,
       url,
+      ...(batch !== undefined && { batch }),
       out: outgoing(visit),
       sink,
       headers: marks(id, node),

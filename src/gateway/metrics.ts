@@ -137,6 +137,12 @@ export function metrics(needs: MetricsNeeds): Metrics {
     labelNames: ['reason', 'node'],
     registers,
   })
+  const riders = new Counter({
+    name: 'quipu_request_rides_total',
+    help: "Requests that shared another's call to a node",
+    labelNames: ['model'],
+    registers,
+  })
   const loads = new Counter({
     name: 'quipu_loads_total',
     help: 'Loads the house ordered: loaded or failed',
@@ -174,8 +180,9 @@ export function metrics(needs: MetricsNeeds): Metrics {
       'request.admitted': (_needs, { id, at, data: { model } }) => {
         heard.set(id, { model: modelLabel(model), admittedAt: at, queuedAt: at })
       },
-      'request.assigned': (_needs, { id, at }) => {
+      'request.assigned': (_needs, { id, at, data: { batch = id } }) => {
         const request = heard.get(id)
+        if (batch !== id) riders.inc({ model: request?.model ?? OTHER })
         if (request !== undefined) waits.observe({ model: request.model }, seconds(at - request.queuedAt))
       },
       'request.begun': (_needs, { id, data: { node, ttftMs } }) => {

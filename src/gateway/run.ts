@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
 import { isFree, retriesLeft } from '../projections/retries.ts'
+import type { Batches } from './embedding/batches.ts'
 import { Holding, type HoldNeeds } from './hold.ts'
 import { dialectOf, lastWords, plainly } from './refusals.ts'
 import { type Ending, relay } from './relay.ts'
@@ -16,6 +17,7 @@ export interface RunsNeeds extends HoldNeeds {
   readonly engine: Engine
   readonly clock: Clock
   readonly upstream: (url: string) => Upstream
+  readonly batches: Pick<Batches, 'upstream'>
 }
 
 /** Why a call is cut from our side. */
@@ -28,6 +30,8 @@ export interface Run {
   readonly route: string
   readonly node: string
   readonly url: string
+  /** The request whose call to the node it shares. */
+  readonly batch?: string
   readonly out: Outgoing
   readonly sink: Sink
   /** Added to the node's own headers. */
@@ -61,17 +65,17 @@ export class Runs {
   }
 
   async run(run: Run): Promise<Ending> {
-    const { id, model, route, node, url, out, sink, headers } = run
-    const { clock, engine, upstream } = this.#needs
+    const { id, model, route, node, url, batch, out, sink, headers } = run
+    const { batches, clock, engine, upstream } = this.#needs
     const running: Running = { node, model, heardAt: clock.monotonic() }
     this.#running.set(id, running)
     const holding = new Holding(this.#needs, id)
     try {
       return await relay({
         sink,
-        upstream: upstream(url),
+        upstream: batches.upstream(id, batch, upstream(url)),
         out,
-        headers,
+        headers: { ...headers, ...(batch !== undefined && { 'X-Quipu-Batch': batch }) },
         decline: status => RETRIED.has(status) && run.decline(status),
         hold: (status, contentType) => holding.hold(status, contentType),
         begun: status => {

@@ -12,6 +12,7 @@ t.test('once the retry budget is spent, a client hears of the first failure, and
     ...y,
     config: { slowMove: 'off' },
     upstream: () => ({}) as never,
+    batches: { upstream: (_id, _batch, node) => node },
     decodeTps: () => undefined,
     elsewhere: () => false,
   })

@@ -27,6 +27,9 @@ FLAG                   VARIABLE                   VALUE                         
 --probe-every          QUIPU_PROBE_EVERY          5s                                      default
 --lost-after           QUIPU_LOST_AFTER           3                                       default
 --suspect-after        QUIPU_SUSPECT_AFTER        30s                                     default
+--batch                QUIPU_BATCH                on                                      default
+--batch-max            QUIPU_BATCH_MAX            32                                      default
+--batch-bytes-max      QUIPU_BATCH_BYTES_MAX      256K                                    default
 --body-max             QUIPU_BODY_MAX             1536                                    env
 --connections-max      QUIPU_CONNECTIONS_MAX      4096                                    default
 --slow-move            QUIPU_SLOW_MOVE            off                                     default

@@ -113,6 +113,12 @@ is set wins over flags, and stays over restarts.
   --suspect-after DURATION
                           silence of a running request after which its node must prove that it still
                           answers [30s; QUIPU_SUSPECT_AFTER]
+  --batch off|exact|on|shares
+                          which embedding requests that wait may share one call to a node;
+                          docs/operating.md tells [on; QUIPU_BATCH]
+  --batch-max N           requests in one such call, and inputs in it [32; QUIPU_BATCH_MAX]
+  --batch-bytes-max BYTES
+                          bytes of inputs in one such call [256K; QUIPU_BATCH_BYTES_MAX]
   --body-max BYTES        largest request body; uploads of blobs have no limit [64M; QUIPU_BODY_MAX]
   --connections-max N     connections of clients at once [4096; QUIPU_CONNECTIONS_MAX]
   --slow-move off|interactive|batch|all
@@ -389,6 +395,12 @@ nodes. Every option can also be given as the variable named behind its default.
   --suspect-after DURATION
                           silence of a running request after which its node must prove that it still
                           answers [30s; QUIPU_SUSPECT_AFTER]
+  --batch off|exact|on|shares
+                          which embedding requests that wait may share one call to a node;
+                          docs/operating.md tells [on; QUIPU_BATCH]
+  --batch-max N           requests in one such call, and inputs in it [32; QUIPU_BATCH_MAX]
+  --batch-bytes-max BYTES
+                          bytes of inputs in one such call [256K; QUIPU_BATCH_BYTES_MAX]
   --body-max BYTES        largest request body; uploads of blobs have no limit [64M; QUIPU_BODY_MAX]
   --connections-max N     connections of clients at once [4096; QUIPU_CONNECTIONS_MAX]
   --slow-move off|interactive|batch|all
