@@ -1,11 +1,14 @@
 /**
- * The processes of the relay benchmark, told apart by their first argument: `nodes` (three simulated nodes), `house`
- * (a whole house with its journal on disk), `load` (closed-loop clients), `streams` (paced streams). Each answers over
- * the IPC channel and stays until it is told to stop.
+ * The processes of the benchmarks, told apart by their first argument: `nodes` (three simulated nodes), `embedder` (a
+ * node that only embeds), `house` (a whole house with its journal on disk), `load` (closed-loop clients), `streams`
+ * (paced streams). Each answers over the IPC channel and stays until it is told to stop.
  */
-import { connect, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../src/clock.ts'
-import { readConfig } from '../../src/config.ts'
+import { type Flags, readConfig } from '../../src/config.ts'
 import { openHouse } from '../../src/main.ts'
 import { startSims } from '../../src/sim/sim.ts'
 
@@ -14,7 +17,14 @@ export interface LoadOrder {
   readonly connections: number
   readonly ms: number
   readonly path: string
+  /** Eight `#` become a number, another one in each request. */
   readonly body: string
+}
+
+/** What embedding costs a node: for each call, and for each text in it, one after another. */
+export interface EmbedderOrder {
+  readonly callMs: number
+  readonly textMs: number
 }
 
 export interface LoadResult {
@@ -22,6 +32,13 @@ export interface LoadResult {
   readonly errors: number
   /** Milliseconds, of each answer: to its first body byte (streams), to its end (load). */
   readonly times: readonly number[]
+}
+
+export interface HouseOrder {
+  readonly dir: string
+  readonly urls: readonly string[]
+  readonly slots?: number
+  readonly flags?: Flags
 }
 
 const roles: Readonly<Record<string, (argument: string) => Promise<unknown>>> = {
@@ -37,10 +54,35 @@ const roles: Readonly<Record<string, (argument: string) => Promise<unknown>>> = 
     return sims.map(({ url }) => url)
   },
 
+  async embedder(argument) {
+    const { callMs, textMs } = JSON.parse(argument) as EmbedderOrder
+    const models = [{ name: 'embed:latest', digest: 'd', size: 1, capabilities: ['embedding'] }]
+    const vector = Array.from({ length: 768 }, (_, i) => Math.fround(Math.sin(i)))
+    const looks: Record<string, object> = {
+      '/api/version': { version: '0.33.0' },
+      '/api/tags': { models },
+      '/api/ps': { models },
+    }
+    let turn = Promise.resolve()
+    const server = createServer(async (req, res) => {
+      let text = ''
+      for await (const chunk of req) text += chunk
+      if (looks[req.url!] !== undefined) return void res.end(JSON.stringify(looks[req.url!]))
+      const texts = [JSON.parse(text).input].flat()
+      turn = turn.then(() => sleep(callMs + textMs * texts.length))
+      await turn
+      const embeddings = texts.map(() => vector)
+      const figures = { total_duration: 1, load_duration: 1, prompt_eval_count: texts.length }
+      res.end(JSON.stringify({ model: 'embed', embeddings, ...figures }))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  },
+
   async house(argument) {
-    const { dir, urls } = JSON.parse(argument) as { dir: string; urls: string[] }
-    const node = urls.map((url, i) => `${url},name=n${i + 1},slots=256,resident=2`)
-    const config = readConfig({ data: dir, port: '0', node, 'probe-every': '60s' }, {})
+    const { dir, urls, slots = 256, flags } = JSON.parse(argument) as HouseOrder
+    const node = urls.map((url, i) => `${url},name=n${i + 1},slots=${slots},resident=2`)
+    const config = readConfig({ data: dir, port: '0', node, 'probe-every': '60s', ...flags }, {})
     const house = await openHouse({ config, version: 'bench', clock: systemClock })
     process.on('message', () =>
       process.send!({ rssBytes: process.memoryUsage.rss(), cpuMicros: cpu(), facts: house.journal.durable }),
@@ -60,6 +102,15 @@ async function drive(
   const { hostname, port } = new URL(url)
   const head = `POST ${path} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Type: application/json\r\n`
   const request = Buffer.from(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+  const place = request.indexOf('########')
+  let sent = 0
+  const next = (): Buffer => {
+    if (place < 0) return request
+    sent += 1
+    const own = Buffer.from(request)
+    own.write(String(sent).padStart(8, '0'), place)
+    return own
+  }
   const times: number[] = []
   let errors = 0
   const until = performance.now() + ms
@@ -87,7 +138,7 @@ async function drive(
         times.push(mark === 'first' ? first : performance.now() - began)
         over(resolve)
       })
-      socket.write(request)
+      socket.write(next())
     })
   const began = performance.now()
   await Promise.all(

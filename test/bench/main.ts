@@ -1,4 +1,4 @@
-/** `npm run bench [-- journal|engine|schedule|relay|spool …]`: runs the benchmarks and prints their figures. */
+/** `npm run bench [-- journal|engine|schedule|relay|spool|embedding …]`: runs the benchmarks and prints their figures. */
 import { loadavg } from 'node:os'
 import type { Row } from './row.ts'
 
@@ -8,6 +8,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   schedule: async () => (await import('./schedule.ts')).scheduleBench(),
   relay: async () => (await import('./relay.ts')).relayBench(),
   spool: async () => (await import('./spool.ts')).spoolBench(),
+  embedding: async () => (await import('./embedding.ts')).embeddingBench(),
 }
 
 const asked = process.argv.slice(2)
