@@ -111,24 +111,29 @@ export function place(demand: Demand, spots: readonly Spot[]): Choice {
 export function candidatesOf(demand: Demand, spots: readonly Spot[], chosen?: string): readonly Candidate[] {
   const known = isKnown(spots)
   const able = ableOf(demand, spots, known)
-  const may = new Set(able)
-  const shown = spots.length <= CANDIDATES_MAX ? spots : [...able, ...spots.filter(spot => !may.has(spot))]
-  const first = shown.length <= CANDIDATES_MAX ? [] : shown.filter(({ node }) => node === chosen)
-  const rows = new Set([...first, ...shown].slice(0, CANDIDATES_MAX))
   const drained = drainMs(able, demand)
-  return [...rows].map(spot =>
-    candidate(spot, known, drained, may.has(spot) ? undefined : why(spot, demand, known)),
+  return shownOf(spots, able, chosen).map(spot =>
+    candidate(spot, known, drained, able.includes(spot) ? undefined : why(spot, demand, known)),
   )
+}
+
+/** All where they are few; else the chosen one, some that could have been, and some that could not. */
+function shownOf(spots: readonly Spot[], able: readonly Spot[], chosen: string | undefined): readonly Spot[] {
+  if (spots.length <= CANDIDATES_MAX) return spots
+  const shown = new Set(spots.filter(({ node }) => node === chosen))
+  for (const some of [able, spots]) for (const spot of some) if (shown.size < CANDIDATES_MAX) shown.add(spot)
+  return [...shown]
 }
 
 function isKnown(spots: readonly Spot[]): boolean {
   return spots.some(({ memory }) => memory !== 'absent')
 }
 
-function ableOf(demand: Demand, spots: readonly Spot[], known: boolean): readonly Spot[] {
+function ableOf({ tried }: Demand, spots: readonly Spot[], known: boolean): readonly Spot[] {
   const may = spots.filter(({ barred, memory }) => barred === undefined && !(known && memory === 'absent')) // (1)
-  const fresh = may.filter(({ node }) => !demand.tried.has(node)) // (2)
+  const fresh = tried.size === 0 ? may : may.filter(({ node }) => !tried.has(node)) // (2)
   const able = fresh.length > 0 ? fresh : may
+  if (!able.some(({ offHours }) => offHours)) return able
   const wanted = able.filter(({ offHours }) => !offHours)
   return wanted.length > 0 ? wanted : able
 }
