@@ -127,6 +127,8 @@ export type RequestFact =
         readonly status?: number
         /** Why no other attempt followed, though one was left. */
         readonly unretried?: 'budget'
+        /** Where what the node said last is kept all the same. */
+        readonly digest?: string
       } & Delivered
     >
   | Message<'request.expired', { readonly waitedMs: number }>
@@ -174,6 +176,8 @@ export type RequestCommand =
         readonly status?: number
         readonly bytes: number
         readonly chunks: number
+        /** Of what came in the spool: SHA-256, hexadecimal. */
+        readonly digest?: string
         readonly attempt?: number
         readonly worker?: string
       }
@@ -394,7 +398,7 @@ const NOTHING = { bytes: 0, chunks: 0 }
 function outcome(
   request: State,
   at: number,
-  { reason, retryable, spent = false, status, bytes, chunks }: Trouble,
+  { reason, retryable, spent = false, status, bytes, chunks, digest }: Trouble,
 ): readonly Conclusion<RequestFact>[] {
   const { node, job, deaths, admittedAt } = request.context
   const answer = status === undefined ? {} : { status }
@@ -405,10 +409,11 @@ function outcome(
   if (again && !spent) return [{ type: 'request.retried', data: { node, reason, ...answer } }]
   const where = node === '' ? {} : { node }
   const why = { reason: poison ? 'poison' : reason, ...(again && ({ unretried: 'budget' } as const)) }
+  const kept = digest === undefined ? {} : { digest }
   return [
     {
       type: 'request.failed',
-      data: { ...why, ...where, ...answer, bytes, chunks, totalMs: at - admittedAt },
+      data: { ...why, ...where, ...answer, bytes, chunks, totalMs: at - admittedAt, ...kept },
     },
   ]
 }

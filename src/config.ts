@@ -154,6 +154,42 @@ export const knobs = {
     sentence: 'how often a request is sent to a node in all, while no byte of an answer has come',
     live: true,
   }),
+  jobsMax: knob({
+    flag: 'jobs-max',
+    value: 'N',
+    default: 10_000,
+    parse: whole(1, 1_000_000),
+    sentence: 'jobs that may be open; one more is refused with 503 and Retry-After',
+  }),
+  jobWaitMaxMs: knob({
+    flag: 'job-wait-max',
+    value: 'DURATION',
+    default: 86_400_000,
+    parse: durationMs,
+    sentence: 'how long a job may wait for a slot before it is given up',
+  }),
+  jobAttemptsMax: knob({
+    flag: 'job-attempts-max',
+    value: 'N',
+    default: 5,
+    parse: whole(1, 20),
+    sentence: 'how often a job is sent to a node in all; two nodes that die of it end it sooner',
+  }),
+  spoolMaxBytes: knob({
+    flag: 'spool-max',
+    value: 'BYTES',
+    default: 4 * 1024 ** 3,
+    parse: bytes,
+    sentence: 'room for the bodies and answers of jobs; the oldest that have ended make place for new ones',
+  }),
+  keepFinishedMs: knob({
+    flag: 'keep-finished',
+    value: 'DURATION',
+    default: 86_400_000,
+    parse: durationMs,
+    sentence:
+      'how long the body and the answer of a job are kept after its end, and its Idempotency-Key with them',
+  }),
   loadMaxMs: knob({
     flag: 'load-max',
     value: 'DURATION',

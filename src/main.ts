@@ -13,10 +13,13 @@ import { Keeper } from './fleet/keeper.ts'
 import { Ollamas } from './fleet/ollama.ts'
 import { discover, type Found, register } from './fleet/register.ts'
 import { Admission } from './gateway/admission.ts'
+import { Bodies } from './gateway/body.ts'
 import { control } from './gateway/control.ts'
 import { Batches } from './gateway/embedding/batches.ts'
 import { events } from './gateway/events.ts'
 import { Inference } from './gateway/inference.ts'
+import { jobDoors } from './gateway/jobs/doors.ts'
+import { Jobs } from './gateway/jobs/jobs.ts'
 import { metrics } from './gateway/metrics.ts'
 import { OllamaApi } from './gateway/ollama.ts'
 import { Runs } from './gateway/run.ts'
@@ -35,7 +38,9 @@ import { choose, scheduler } from './scheduler/scheduler.ts'
 import { Seats } from './scheduler/seats.ts'
 import { elsewhere } from './scheduler/trial.ts'
 import { trips } from './scheduler/trips.ts'
+import { openSecret } from './secret.ts'
 import { type Sim, startSims } from './sim/sim.ts'
+import { openSpool } from './spool/store.ts'
 import { ServerStats } from './stats/sampler.ts'
 
 /** How long a client that was sent away may take to read why. */
@@ -45,7 +50,7 @@ export interface HouseOptions {
   readonly config: Config
   readonly version: string
   readonly clock?: Clock
-  /** Instead of the one on disk in `config.data`; then nothing else is kept there either. */
+  /** Instead of the one on disk in `config.data`; then nothing is kept there but what jobs need. */
   readonly journal?: Journal
   /** Called for what should never happen. Default: the process ends, and the journal brings it back. */
   readonly onBug?: (error: unknown) => void
@@ -84,6 +89,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const { seq: facts } = await engine.replay()
     const replayMs = clock.monotonic() - began
     const config = liveConfig(startConfig, answers.settings.state.values)
+
+    const spool = await openSpool({ dir, clock, bytesMax: config.spoolMaxBytes })
+    closing.push(() => spool.close())
 
     const ollamas = new Ollamas(config)
     closing.push(() => ollamas.close())
@@ -140,11 +148,22 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       nodes: api.nodes,
       foresee: order => foresee(seating, order),
     })
-    const inference = new Inference({ ...common, look, seats, admission, runs, batches, api })
+    const work = new Jobs({
+      ...common,
+      spool,
+      admission,
+      runs,
+      secret: await openSecret(dir),
+      touched: (node, keepAlive) => api.nodes.stays(node, keepAlive),
+    })
+    await work.tidy.sweep()
+    const inference = new Inference({ ...common, seats, admission, runs, batches, jobs: work, api })
+    const bodies = new Bodies(clock)
     const gauges = metrics({ ...common, affinity, vitals: health.vitals })
     const server = await openServer({
       clock,
       config,
+      bodies,
       inference,
       onBug,
       ollama: api,
@@ -157,6 +176,14 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           register: (spec, by) => register(common, spec, 'api', by),
           choose: outlook,
           expect: (open, ahead) => expectWait(seating, open, ahead),
+        })
+        await app.register(jobDoors, {
+          ...common,
+          spool,
+          admission,
+          bodies,
+          work,
+          expect: open => expectWait(seating, open),
         })
         await app.register(events, common)
         await app.register(gauges.plugin)
@@ -181,6 +208,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       health.reactor,
       keeper.reactor,
       gauges.reactor,
+      ...work.reactors,
     )
     closing.push(
       journal.watch(() => {
@@ -194,7 +222,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     await listen(() => server.listen({ host: config.host, port: config.port }), config)
     const sims: Sim[] = []
     closing.push(() => Promise.all(sims.map(sim => sim.close())))
-    closing.push(() => stop(server, answers.requests, seats, { clock, config }))
+    closing.push(() => stop(server, answers.requests, seats, work, { clock, config }))
     const { address, port } = server.server.address() as AddressInfo
     const nodes = await discover({
       ...common,
@@ -239,19 +267,25 @@ async function listen(start: () => Promise<unknown>, { host, port }: Config): Pr
   }
 }
 
-/** Takes nothing new, lets what runs end for a while, then sends everybody away; each request gets its last fact. */
+/**
+ * Takes nothing new, lets what runs end for a while, then sends everybody away. Each request gets its last fact, but for
+ * jobs: they are for the next house.
+ */
 async function stop(
   server: FastifyInstance,
   { state }: RequestsProjection,
   seats: Seats,
+  jobs: Jobs,
   { clock, config }: { readonly clock: Clock; readonly config: Config },
 ): Promise<void> {
   const closed = server.close()
   const late = clock.now() + config.graceMs
-  while (state.open.size > 0 && clock.now() < late) {
+  jobs.halt()
+  while (clock.now() < late && [...state.open.values()].some(open => !open.job || jobs.runs(open.id))) {
     await new Promise<void>(resolve => clock.after(50, resolve))
   }
   seats.stop()
+  await jobs.stop()
   const cut = clock.after(CUT_MS, () => server.server.closeAllConnections())
   await closed
   cut.cancel()

@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type EstimatesProjection, expectTokens } from '../projections/estimates.ts'
+import type { JobsProjection } from '../projections/jobs.ts'
 import type { Policies } from '../projections/policies.ts'
 import type { RequestsProjection } from '../projections/requests.ts'
 import { amend } from './amend.ts'
@@ -23,6 +24,7 @@ export interface AdmissionNeeds {
   readonly clock: Clock
   readonly config: Config
   readonly requests: RequestsProjection
+  readonly jobs: JobsProjection
   readonly estimates: EstimatesProjection
   readonly policies: Policies
   readonly nodes: Nodes
@@ -62,8 +64,15 @@ export type Verdict =
   | { readonly as: 'refused'; readonly refused: Refused; readonly native?: boolean }
   | { readonly as: 'nameless' }
   | { readonly as: 'unload'; readonly model: string }
-  /** `body` and `peeked` as the model's policy leaves them. */
-  | { readonly as: 'admissible'; readonly order: Order; readonly body: Buffer; readonly peeked: Peeked }
+  | Admissible
+
+export interface Admissible {
+  readonly as: 'admissible'
+  readonly order: Order
+  /** These two as the model's policy leaves them. */
+  readonly body: Buffer
+  readonly peeked: Peeked
+}
 
 export class Admission {
   readonly #needs: AdmissionNeeds
@@ -113,12 +122,14 @@ export class Admission {
     }
   }
 
-  /** Is there room in the queue for one more whose client waits? */
+  /** Is there room in the queue for one more whose client waits? Jobs have a limit of their own. */
   full(order: Order): Refused | undefined {
-    const { config, requests } = this.#needs
+    const { config, jobs, requests } = this.#needs
     const { queue, waitingCount } = requests.state
-    const own = queue.accounts.get(order.client)?.waiting ?? 0
-    return waitingCount >= config.queueMax || own >= config.clientQueueMax ? this.busy(order) : undefined
+    const all = waitingCount - jobs.state.queuedCount
+    const own =
+      (queue.accounts.get(order.client)?.waiting ?? 0) - (jobs.state.queuedBy.get(order.client) ?? 0)
+    return all >= config.queueMax || own >= config.clientQueueMax ? this.busy(order) : undefined
   }
 
   /** In Ollama's words, with when it is worth asking again: when one that came now would have its turn. */

@@ -8,7 +8,6 @@ import { Refusal } from '../../machines/entity.ts'
 import type { NodeCommand } from '../../machines/node.ts'
 import type { Config, NodeSpec } from '../config.ts'
 import type { Ask } from '../engine/engine.ts'
-import { Failure } from '../failure.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import { type Door, doors, hang } from './doors.ts'
 import { openapi } from './openapi.ts'
@@ -28,6 +27,7 @@ import {
   type ViewNeeds,
 } from './views.ts'
 import { story, summary } from './why.ts'
+import { speakJson, whenWritten, whileWritable } from './writing.ts'
 
 export interface ControlNeeds extends ViewNeeds, PolicyNeeds, SettingsNeeds, TablesNeeds {
   readonly config: Config
@@ -56,40 +56,10 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   const trail = new Trail(needs)
   const document = openapi(version)
 
-  // As Ollama does, whatever the content type says: people type curl -d. Other people's web pages are kept out by
-  // their Origin.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
-    try {
-      done(null, body === '' ? undefined : JSON.parse(String(body)))
-    } catch (error) {
-      done(new Refusal('request.invalid', `the body is not JSON: ${(error as Error).message}`))
-    }
-  })
-  app.addHook('onRequest', async (_request, reply) => {
-    reply.header('Cache-Control', 'no-store')
-  })
+  speakJson(app)
+  const write = whileWritable(engine)
 
-  /** First of all, before a body is read or a name looked up. */
-  const write: Manners['write'] = {
-    onRequest: async (_request, reply) => {
-      if (engine.writable) return
-      reply.raw.setHeader('Retry-After', '10')
-      const message =
-        'the house cannot write its journal (is the disk full?), so nothing can be changed; see /readyz'
-      throw new Failure('journal.unwritable', message, { retryable: true })
-    },
-  }
-
-  async function told<T>(reply: FastifyReply, answer: T): Promise<T> {
-    try {
-      await engine.settled()
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      reply.header('X-Quipu-Unwritten', journal.head.seq - journal.durable)
-    }
-    return answer
-  }
+  const told = <T>(reply: FastifyReply, answer: T): Promise<T> => whenWritten(needs, reply, answer)
 
   function node(name: string) {
     const found = oneNode(needs, name)

@@ -8,6 +8,8 @@ import {
   ConfigTableQuery,
   checked,
   Entry,
+  Erase,
+  Erased,
   EventsQuery,
   type Given,
   Health,
@@ -15,11 +17,17 @@ import {
   Index,
   InferenceQueueQuery,
   InferenceQueueTable,
+  Job,
+  JobId,
+  JobStreamQuery,
+  Jobs,
+  JobsQuery,
   JournalQuery,
   ModelName,
   Models,
   ModelsQuery,
   ModelsTable,
+  NewJob,
   NewNode,
   NewPolicy,
   NewValue,
@@ -59,6 +67,8 @@ export interface Door {
   readonly params?: TSchema
   readonly query?: TSchema
   readonly body?: TSchema
+  /** The handler reads the body itself; `body` only says what is in it. */
+  readonly raw?: true
   /** What it answers when all is well; JSON unless `media` says otherwise. */
   readonly status?: number
   readonly answer?: TSchema
@@ -187,6 +197,67 @@ export const doors = {
     params: RequestId,
     answer: Why,
     refusals: [404, 503],
+  },
+  submitJob: {
+    method: 'POST',
+    path: '/quipu/jobs',
+    sentence: 'Takes a question that somebody will fetch the answer of; answered once that is on disk',
+    body: NewJob,
+    raw: true,
+    status: 202,
+    answer: Job,
+    refusals: [400, 413, 422, 503],
+  },
+  jobs: {
+    method: 'GET',
+    path: '/quipu/jobs',
+    sentence: 'Open jobs and those that are kept, newest first',
+    query: JobsQuery,
+    answer: Jobs,
+    refusals: [400],
+  },
+  job: {
+    method: 'GET',
+    path: '/quipu/jobs/:id',
+    sentence: 'One job, however old',
+    params: JobId,
+    answer: Job,
+    refusals: [404, 503],
+  },
+  jobResult: {
+    method: 'GET',
+    path: '/quipu/jobs/:id/result',
+    sentence: "The answer: the node's status, content type and bytes",
+    params: JobId,
+    media: '*/*',
+    refusals: [404, 409, 410, 502, 503, 504],
+  },
+  jobStream: {
+    method: 'GET',
+    path: '/quipu/jobs/:id/stream',
+    sentence: 'The output so far and on, as events or as lines of JSON; Last-Event-ID (or after) resumes',
+    params: JobId,
+    query: JobStreamQuery,
+    media: 'text/event-stream',
+    refusals: [400, 404, 410, 503],
+  },
+  cancelJob: {
+    method: 'DELETE',
+    path: '/quipu/jobs/:id',
+    sentence: 'Calls a job off, wherever it is',
+    params: JobId,
+    answer: Job,
+    refusals: [404, 409, 503],
+  },
+  erase: {
+    method: 'POST',
+    path: '/quipu/erase',
+    sentence:
+      'Erases what the spool holds of a job, or of all jobs of a client, and proves it; open ones are called off',
+    body: Erase,
+    raw: true,
+    answer: Erased,
+    refusals: [400, 503],
   },
   journal: {
     method: 'GET',
@@ -343,7 +414,8 @@ export function hang<D extends Door>(
   answer: (asked: Asked<D>) => Answer<D> | Promise<Answer<D>>,
   options: Pick<RouteOptions, 'onRequest' | 'exposeHeadRoute'> = {},
 ): void {
-  const { method, path, params, query, body, status = 200 } = door as Door
+  const { method, path, params, query, raw, status = 200 } = door as Door
+  const body = raw === true ? undefined : (door as Door).body
   app.route({
     ...options,
     method,

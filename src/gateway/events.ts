@@ -8,12 +8,13 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { Refusal } from '../../machines/entity.ts'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { follow } from '../journal/follow.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import { doors, hang } from './doors.ts'
 import { type EventsQuery, type Given, JOURNAL_LIMIT } from './schema.ts'
+import { STALL_MS, Writer } from './writer.ts'
 
 export interface EventsNeeds {
   readonly clock: Clock
@@ -24,9 +25,6 @@ export interface EventsNeeds {
 const READERS_MAX = 64
 /** Proxies drop what is silent for 30 or 60 s. */
 const BEAT_MS = 15_000
-/** How long a reader may take nothing while something waits for it, and then how long it is given to hear why. */
-const STALL_MS = 30_000
-const FAREWELL_MS = 1_000
 /** What is handed to a socket at once. */
 const CHUNK_CHARACTERS = 65_536
 /** How soon a browser tries again. */
@@ -73,13 +71,8 @@ export const events: FastifyPluginAsync<EventsNeeds> = async (app, { clock, jour
     writer.put(`retry: ${RETRY_MS}\nid: ${after}\n\n`)
     let mark = after
     let lastWords = ''
-    let timer: Timer
-    const beat = (): void => {
-      timer = clock.after(BEAT_MS, beat)
-      // With filters, facts pass that are not sent: the mark moves on all the same.
-      writer.nudge(`: still here\nid: ${mark}\n\n`)
-    }
-    timer = clock.after(BEAT_MS, beat)
+    // With filters, facts pass that are not sent: the mark moves on all the same.
+    const rest = writer.beat(BEAT_MS, () => `: still here\nid: ${mark}\n\n`)
     try {
       for await (const page of follow(journal, { after, signal })) {
         for (const { text, seq } of chunks(page, wanted, frameOf)) {
@@ -94,7 +87,7 @@ export const events: FastifyPluginAsync<EventsNeeds> = async (app, { clock, jour
       if (!(error instanceof Failure)) throw error
       lastWords = cut(error)
     } finally {
-      timer.cancel()
+      rest()
       writer.end(lastWords)
     }
   }
@@ -207,62 +200,6 @@ function* chunks(
     text = ''
   }
   yield { text, seq: page.at(-1)!.seq }
-}
-
-/** A socket that is written to only when it has room: what waits in memory is one piece. */
-class Writer {
-  readonly #res: ServerResponse
-  readonly #clock: Clock
-  #full = false
-
-  constructor(res: ServerResponse, clock: Clock) {
-    this.#res = res
-    this.#clock = clock
-    res.on('drain', () => {
-      this.#full = false
-    })
-  }
-
-  put(text: string): void {
-    this.#full = !this.#res.write(text)
-  }
-
-  /** For what is not worth waiting for: a socket that has no room needs no sign of life. */
-  nudge(text: string): void {
-    if (!this.#full) this.put(text)
-  }
-
-  /** Resolves when there is room, when the reader is gone, or when it has taken nothing for too long. */
-  room(signal: AbortSignal): Promise<'room' | 'gone' | 'stalled'> {
-    if (signal.aborted) return Promise.resolve('gone')
-    if (!this.#full) return Promise.resolve('room')
-    return new Promise(resolve => {
-      const settle = (as: 'room' | 'gone' | 'stalled'): void => {
-        timer.cancel()
-        this.#res.off('drain', drained)
-        signal.removeEventListener('abort', gone)
-        resolve(as)
-      }
-      const drained = (): void => settle('room')
-      const gone = (): void => settle('gone')
-      const timer = this.#clock.after(STALL_MS, () => settle('stalled'))
-      this.#res.once('drain', drained)
-      signal.addEventListener('abort', gone)
-    })
-  }
-
-  /** Hangs up: in peace, or without it when the last words are not taken either. */
-  end(lastWords = ''): void {
-    if (this.#res.destroyed) return
-    const timer = this.#clock.after(FAREWELL_MS, () => this.#res.destroy())
-    this.#res.once('close', () => timer.cancel())
-    this.#res.end(lastWords)
-  }
-
-  /** The reader sees that something is missing. */
-  destroy(): void {
-    this.#res.destroy()
-  }
 }
 
 function cut({ code, message }: Failure): string {

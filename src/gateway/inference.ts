@@ -2,6 +2,7 @@
  * One inference request, from the client's socket to the journal's last word on it: admitted, assigned when a slot is
  * free, relayed, retried on another node while the client has seen nothing, and closed by exactly one fact.
  */
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Outgoing } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
@@ -10,11 +11,14 @@ import type { Admission, Order } from './admission.ts'
 import { Client } from './client.ts'
 import type { Batches } from './embedding/batches.ts'
 import { readFigures } from './figures.ts'
+import { keyIn } from './jobs/digests.ts'
+import type { Jobs } from './jobs/jobs.ts'
 import type { OllamaApi } from './ollama.ts'
-import { isZero } from './peek.ts'
-import { dialectOf, plainly, type Refused, refuse, UNWRITABLE } from './refusals.ts'
+import type { Peeked } from './peek.ts'
+import { dialectOf, marks, plainly, type Refused, refuse, STOPPING, UNWRITABLE } from './refusals.ts'
 import { type Ending, headersForNode } from './relay.ts'
 import { type Cut, type Runs, reasonOf } from './run.ts'
+import { likeness, SharedAnswer } from './shared.ts'
 import type { Sink } from './sink.ts'
 import type { Visit } from './visit.ts'
 import { wishesIn } from './wishes.ts'
@@ -46,72 +50,99 @@ export interface InferenceNeeds {
   readonly admission: Admission
   readonly runs: Runs
   readonly batches: Pick<Batches, 'join' | 'leave'>
-  /** Looks at a node again: it may have loaded or unloaded something. */
-  readonly look: (node: string) => unknown
+  /** For who does not wait, or may come back. */
+  readonly jobs: Pick<Jobs, 'defer' | 'keyed'>
   /** For what is not a question to a model: bodies that name none, and the wish to unload one. */
   readonly api: OllamaApi
 }
 
-/** A request whose client waits for it. */
+/** A request that somebody waits for. */
 interface Live {
   readonly id: string
-  readonly visit: Visit
   readonly order: Order
+  readonly out: Outgoing
   readonly sink: Sink
+  /** Says no to whoever waits. */
+  readonly refuse: (refused: Refused) => void
 }
 
 export class Inference {
   readonly #needs: InferenceNeeds
+  /** Answers under way that others may join, by likeness. */
+  readonly #shared = new Map<string, SharedAnswer>()
 
   constructor(needs: InferenceNeeds) {
     this.#needs = needs
   }
 
   async handle(visit: Visit): Promise<void> {
-    const { admission, api } = this.#needs
+    const { admission, api, clock, jobs } = this.#needs
     const { req, res, route, body, by } = visit
     const { headers } = req
     const dialect = dialectOf(route)
+    const key = keyIn(headers)
     const wished = wishesIn(headers)
     const verdict = await admission.judge({ route, body, headers, by, wished, wishName })
     if (res.destroyed) return
-    switch (verdict.as) {
-      case 'refused':
-        return refuse(res, verdict.native ? 'ollama' : dialect, verdict.refused)
-      case 'nameless':
-        return api.any(visit)
-      case 'unload':
-        return api.unload(visit, outgoing(visit), verdict.model)
-      case 'admissible': {
-        const { order, peeked } = verdict
-        const amended = { ...visit, body: verdict.body }
-        const full = admission.full(order)
-        return full === undefined ? this.#live(amended, order, peeked) : refuse(res, dialect, full)
-      }
+    if (verdict.as === 'refused') return refuse(res, verdict.native ? 'ollama' : dialect, verdict.refused)
+    if (verdict.as === 'nameless') return api.any(visit)
+    if (verdict.as === 'unload') return api.unload(visit, outgoing(visit), verdict.model)
+    const { order, peeked } = verdict
+    if (prefersNotToWait(headers) && visit.trusted()) return jobs.defer(visit, verdict, key)
+    if (key !== undefined) return jobs.keyed(visit, verdict, key)
+    const out = outgoing({ ...visit, body: verdict.body })
+    if (peeked.repeatable && headers['x-quipu-coalesce'] === '1')
+      return this.#together(res, out, order, peeked)
+    const full = admission.full(order)
+    if (full !== undefined) return refuse(res, dialect, full)
+    const sink = new Client(res, clock)
+    return this.#live(out, order, peeked, sink, refused => refuse(res, dialect, refused))
+  }
+
+  /** With others who ask the same at the same time, or as the first of them. */
+  async #together(res: ServerResponse, out: Outgoing, order: Order, peeked: Peeked): Promise<void> {
+    const { admission, clock } = this.#needs
+    const alike = likeness(out.path, out.body as Buffer, JSON.stringify([out.headers, order.labels]))
+    const under = this.#shared.get(alike)
+    if (under?.open) return under.join(res)
+    const dialect = dialectOf(order.path)
+    const full = admission.full(order)
+    if (full !== undefined) return refuse(res, dialect, full)
+    const shared = new SharedAnswer(res, clock)
+    this.#shared.set(alike, shared)
+    try {
+      await this.#live(out, order, peeked, shared, refused => shared.refuse(dialect, refused))
+    } finally {
+      if (this.#shared.get(alike) === shared) this.#shared.delete(alike)
     }
   }
 
   async #live(
-    visit: Visit,
+    out: Outgoing,
     order: Order,
-    { head, keepAlive }: Parameters<SeatsLike['take']>[1],
+    { head, keepAlive }: Peeked,
+    sink: Sink,
+    refuse: Live['refuse'],
   ): Promise<void> {
-    const { api, batches, clock, config, engine, look, seats } = this.#needs
+    const { api, batches, clock, config, engine, seats } = this.#needs
     const id = clock.id()
     seats.take(id, {
       ...(head !== undefined && { head }),
       ...(keepAlive !== undefined && { keepAlive }),
     })
-    if (!api.nodes.isElsewhere(order.model)) batches.join(id, { ...visit, headers: visit.req.headers })
+    if (!api.nodes.isElsewhere(order.model))
+      batches.join(id, {
+        route: order.path,
+        target: out.path,
+        headers: out.headers,
+        body: out.body as Buffer,
+      })
     try {
-      const { deadlineAt = Number.POSITIVE_INFINITY } = order
-      const expiresAt = Math.min(clock.now() + config.waitMaxMs, deadlineAt)
+      const expiresAt = Math.min(clock.now() + config.waitMaxMs, order.deadlineAt ?? Number.POSITIVE_INFINITY)
       const { attemptsMax } = config
       engine.commit('request', id, { type: 'request.admit', data: { ...order, expiresAt, attemptsMax } })
-      const node = await this.#serve({ id, visit, order, sink: new Client(visit.res, clock) })
-      if (node === undefined || keepAlive === undefined) return
-      api.nodes.touch(node) // the model stays longer now, or shorter
-      if (isZero(keepAlive)) look(node)
+      const node = await this.#serve({ id, order, out, sink, refuse })
+      if (node !== undefined) api.nodes.stays(node, keepAlive)
     } finally {
       batches.leave(id)
       seats.leave(id)
@@ -120,7 +151,7 @@ export class Inference {
 
   /** Waits for a slot, runs there, and again, until the request is over. Resolves to the node that answered it. */
   async #serve(live: Live): Promise<string | undefined> {
-    const { id, visit, order, sink } = live
+    const { id, order, sink } = live
     const { runs, seats } = this.#needs
     const gone = new Promise<{ readonly to: 'gone' }>(resolve => {
       sink.hear({ left: () => resolve({ to: 'gone' }), drained() {} })
@@ -153,14 +184,14 @@ export class Inference {
         case 'unreached': {
           if (runs.fails(id, ending.failure) === 'retried') continue
           const message = `node ${node} could not answer for ${order.model}: ${plainly(ending.failure)}`
-          refuse(visit.res, dialectOf(order.path), { status: 502, message, headers: marks(id, node) })
+          live.refuse({ status: 502, message, headers: marks(id, node) })
           return undefined
         }
       }
     }
   }
 
-  #run({ id, visit, order, sink }: Live, { node, url, batch }: Slot): Promise<Ending> {
+  #run({ id, order, out, sink }: Live, { node, url, batch }: Slot): Promise<Ending> {
     const { runs, seats } = this.#needs
     return runs.run({
       id,
@@ -169,7 +200,7 @@ export class Inference {
       node,
       url,
       ...(batch !== undefined && { batch }),
-      out: outgoing(visit),
+      out,
       sink,
       headers: marks(id, node),
       decline: status => runs.refuses(id, status) === 'retried',
@@ -177,7 +208,7 @@ export class Inference {
     })
   }
 
-  #dismiss({ id, visit, order }: Live, reason: 'expired' | 'readonly' | 'stopped'): undefined {
+  #dismiss({ id, order, refuse }: Live, reason: 'expired' | 'readonly' | 'stopped'): undefined {
     if (reason !== 'expired') {
       const data = {
         reason: reason === 'readonly' ? 'journal' : 'stopped',
@@ -194,7 +225,7 @@ export class Inference {
       stopped: () => STOPPING,
     }
     const { headers, ...said } = refused[reason]()
-    refuse(visit.res, dialectOf(order.path), { ...said, headers: { ...headers, 'X-Quipu-Request': id } })
+    refuse({ ...said, headers: { ...headers, 'X-Quipu-Request': id } })
   }
 
   #abandon(id: string, bytes: number, chunks: number): undefined {
@@ -206,19 +237,13 @@ export class Inference {
   }
 }
 
-const STOPPING: Refused = {
-  status: 503,
-  message: 'the house is stopping; ask again when it is back',
-  headers: { 'Retry-After': '5' },
-}
-
-/** What the house puts on an answer: the request, and who answered it. */
-export function marks(id: string, node: string): Record<string, string> {
-  return { 'X-Quipu-Request': id, 'X-Quipu-Node': node }
-}
-
-export function outgoing({ req, target, body }: Visit): Outgoing {
+function outgoing({ req, target, body }: Pick<Visit, 'req' | 'target' | 'body'>): Outgoing {
   return { method: 'POST', path: target, headers: headersForNode(req.headers), body }
+}
+
+/** `Prefer: respond-async`, RFC 7240; what else is preferred there is not for us. */
+function prefersNotToWait({ prefer = '' }: IncomingHttpHeaders): boolean {
+  return /(?:^|,)\s*respond-async\s*(?:[;,]|$)/i.test(String(prefer))
 }
 
 function wishName(wish: string): string {

@@ -7,6 +7,7 @@ import { canonicalName } from '../../machines/name.ts'
 import type { Clock } from '../clock.ts'
 import { type Fleet, type FleetNode, routable } from '../projections/fleet.ts'
 import type { Replica, Residency } from '../projections/residency.ts'
+import { isZero } from './peek.ts'
 
 export interface NodeVitals {
   readonly tags: readonly {
@@ -74,6 +75,13 @@ export class Nodes {
   /** Something was done to these nodes: what they said before does not count. */
   touch(...names: readonly string[]): void {
     for (const name of names) this.#touched.set(name, (this.#touched.get(name) ?? 0) + 1)
+  }
+
+  /** A request there said how long its model is to stay: longer now, or shorter. Nothing, where it did not. */
+  stays(name: string, keepAlive: unknown): void {
+    if (keepAlive === undefined) return
+    this.touch(name)
+    if (isZero(keepAlive)) void this.#needs.look(name)
   }
 
   /** Looks at nodes that have not been looked at for a moment. One that did not answer last time is not waited for. */

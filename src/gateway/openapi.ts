@@ -12,7 +12,12 @@ const MEANINGS: Readonly<Record<number, string>> = {
   403: 'only trusted addresses may do this',
   404: 'there is none of that name',
   409: 'it cannot be done now, or is taken',
+  410: 'it is not there any more',
+  413: 'too large',
+  422: 'the same key came with something else',
+  502: 'no node could',
   503: 'not now: no node is up, the journal cannot be written, or too many are asking',
+  504: 'it waited too long',
 }
 
 /** Liveness is for everybody, and asks nothing. */

@@ -34,6 +34,8 @@ export interface Peeked {
   readonly destination?: string
   readonly stream?: boolean
   readonly insecure?: boolean
+  /** The same again would be answered with the same. */
+  readonly repeatable?: true
   /** The node might read it otherwise than the house does, so it goes to none. Why. */
   readonly unreadable?: string
 }
@@ -49,11 +51,17 @@ const KEYS: ReadonlySet<string> = new Set([
   ...['model', 'name', 'options', 'keep_alive', 'stream', 'prompt', 'messages'],
   ...['files', 'adapters', 'draft_files', 'from', 'source', 'destination', 'insecure'],
   ...['system', 'input', 'instructions', 'max_tokens', 'max_completion_tokens', 'max_output_tokens'],
+  ...['seed', 'temperature'],
 ])
 
 const LOAD_OPTIONS: ReadonlySet<string> = new Set([
   ...['num_ctx', 'num_batch', 'num_gpu', 'main_gpu', 'use_mmap', 'num_thread', 'draft_num_predict'],
 ])
+
+/** There is no chance in an embedding. */
+const EMBEDDINGS: ReadonlySet<string> = new Set(['/api/embed', '/api/embeddings', '/v1/embeddings'])
+/** Of OpenAI's and Anthropic's questions, Ollama reads a seed in these only. */
+const SEEDED: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/completions'])
 
 /** Each of Ollama's ways to unload is an empty one of these. */
 const QUESTIONS: Readonly<Record<string, string>> = { '/api/generate': 'prompt', '/api/chat': 'messages' }
@@ -73,20 +81,19 @@ export async function peek(
 ): Promise<Peeked> {
   if (body.length === 0) return NOTHING
   if (path === '/v1/audio/transcriptions') return peekForm(body, String(headers['content-type'] ?? ''))
-  if (!path.startsWith('/v1/')) return peekJson(body, QUESTIONS[path])
-  if (headers['content-encoding'] !== 'zstd') return withoutLoad(await peekJson(body))
+  if (!path.startsWith('/v1/')) return peekJson(body, path)
+  if (headers['content-encoding'] !== 'zstd') return withoutLoad(await peekJson(body, path))
   try {
     const { buffer, engine } = await unzstd(body, { maxOutputLength: UNPACKED_BYTES_MAX, info: true })
     // A node reads all the frames there are, Node only the first.
-    if (engine.bytesWritten === body.length) return withoutLoad(await peekJson(buffer))
+    if (engine.bytesWritten === body.length) return withoutLoad(await peekJson(buffer, path))
   } catch {
     // Too large, or not zstd.
   }
   return { ...NOTHING, unreadable: 'failed to decompress request body' }
 }
 
-/** `question` is the key whose emptiness makes a request with keep_alive 0 an unload. */
-export async function peekJson(body: Buffer, question?: string): Promise<Peeked> {
+export async function peekJson(body: Buffer, path = ''): Promise<Peeked> {
   const found = await topLevel(body)
   if (found === undefined) return NOTHING
   const text = (key: string): string | undefined => {
@@ -97,6 +104,7 @@ export async function peekJson(body: Buffer, question?: string): Promise<Peeked>
     const held = found.values.get(key)
     return typeof held === 'boolean' ? held : undefined
   }
+  const question = QUESTIONS[path]
   const keepAlive = found.values.get('keep_alive')
   const prompt = found.values.get('prompt') ?? found.values.get('input')
   const system = found.values.get('system') ?? found.values.get('instructions')
@@ -116,6 +124,7 @@ export async function peekJson(body: Buffer, question?: string): Promise<Peeked>
       destination: text('destination'),
       stream: flag('stream'),
       insecure: flag('insecure'),
+      repeatable: isRepeatable(path, found.values) ? true : undefined,
     }),
   }
 }
@@ -171,6 +180,22 @@ function keyOf(body: Buffer, span: Span): string | undefined {
 /** Undefined for what is not JSON. */
 function heldIn(body: Buffer, { start, end }: Span): unknown {
   return end - start > VALUE_BYTES_MAX ? LONG : parsed(body.toString('utf8', start, end))
+}
+
+/** Greedy, or with a seed; one below zero asks for chance. */
+function isRepeatable(path: string, values: ReadonlyMap<string, unknown>): boolean {
+  if (EMBEDDINGS.has(path)) return true
+  if (path.startsWith('/v1/')) {
+    return values.get('temperature') === 0 || (SEEDED.has(path) && isSeed(values.get('seed')))
+  }
+  const options = values.get('options')
+  if (typeof options !== 'object' || options === null) return false
+  const { seed, temperature } = options as { readonly seed?: unknown; readonly temperature?: unknown }
+  return temperature === 0 || isSeed(seed)
+}
+
+function isSeed(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0
 }
 
 function isEmpty(value: unknown): boolean {

@@ -23,6 +23,12 @@ export const UNWRITABLE: Refused = {
   headers: { 'Retry-After': '10' },
 }
 
+export const STOPPING: Refused = {
+  status: 503,
+  message: 'the house is stopping; ask again when it is back',
+  headers: { 'Retry-After': '5' },
+}
+
 /** Status of every refusal and failure that can reach a client. */
 export const statuses: Readonly<Record<string, number>> = {
   'engine.out-of-turn': 409,
@@ -42,6 +48,15 @@ export const statuses: Readonly<Record<string, number>> = {
   'request.too-large': 413,
   'request.lease-lost': 409,
   'request.slow': 408,
+  'job.unknown': 404,
+  'job.open': 409,
+  'job.over': 409,
+  'job.erased': 410,
+  'job.cancelled': 410,
+  'job.failed': 502,
+  'job.expired': 504,
+  'job.full': 503,
+  'key.reused': 422,
   'request.gone': 499,
   'setting.unknown': 404,
   'setting.fixed': 409,
@@ -71,6 +86,11 @@ export interface Refused {
   /** Left out of Ollama's, OpenAI's and Anthropic's shapes. */
   readonly code?: string
   readonly headers?: Readonly<Record<string, string>>
+}
+
+/** What the house puts on an answer: the request, and who answered it. */
+export function marks(id: string, node: string): Record<string, string> {
+  return { 'X-Quipu-Request': id, 'X-Quipu-Node': node }
 }
 
 /** Answers with an error in the dialect's shape, unless something has been answered already. */

@@ -172,9 +172,9 @@ export function relay(self: Relay): Promise<Ending> {
         }
         const headers = endToEnd(raw)
         // Ollama says so of two kinds of streams, and only where it is so.
-        if (header(raw, 'connection') === 'keep-alive') headers.push('Connection', 'keep-alive')
-        contentType = header(headers, 'content-type')
-        encoded = header(headers, 'content-encoding') !== ''
+        if (headerIn(raw, 'connection') === 'keep-alive') headers.push('Connection', 'keep-alive')
+        contentType = headerIn(headers, 'content-type')
+        encoded = headerIn(headers, 'content-encoding') !== ''
         head = { status, headers }
         hold = encoded ? undefined : self.hold?.(status, contentType)
       },
@@ -212,7 +212,8 @@ function endToEnd(raw: readonly string[]): string[] {
   return kept
 }
 
-function header(headers: readonly string[], name: string): string {
+/** By its name in lower case; empty where there is none. */
+export function headerIn(headers: readonly string[], name: string): string {
   for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1]!
   return ''
 }

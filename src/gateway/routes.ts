@@ -27,6 +27,20 @@ export interface Route {
   readonly recorded?: true
 }
 
+/** Questions to a model: what waits in the queue, and what a job may ask. */
+export const INFERENCE = [
+  '/api/generate',
+  '/api/chat',
+  '/api/embed',
+  '/api/embeddings',
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/embeddings',
+  '/v1/responses',
+  '/v1/audio/transcriptions',
+  '/v1/messages',
+] as const
+
 export function table({
   inference,
   ollama,
@@ -44,6 +58,7 @@ export function table({
     path,
     handle: visit => inference.handle(visit),
     body: 'inference',
+    ...(path === '/v1/audio/transcriptions' && { queryless: true }),
   })
   const own = (method: Method, path: string, handle: Route['handle']): Route => ({
     methods: [method],
@@ -63,16 +78,7 @@ export function table({
     get('/api/tags', visit => ollama.tags(visit), 'HEAD'),
     get('/api/ps', visit => ollama.ps(visit)),
     { methods: ['POST'], path: '/api/show', handle: visit => ollama.show(visit), body: 'verb' },
-    infer('/api/generate'),
-    infer('/api/chat'),
-    infer('/api/embed'),
-    infer('/api/embeddings'),
-    infer('/v1/chat/completions'),
-    infer('/v1/completions'),
-    infer('/v1/embeddings'),
-    infer('/v1/responses'),
-    { ...infer('/v1/audio/transcriptions'), queryless: true },
-    infer('/v1/messages'),
+    ...INFERENCE.map(infer),
     get('/v1/models', visit => ollama.models(visit)),
     get('/v1/models/:param', visit => ollama.model(visit)),
     verb('POST', '/api/pull', visit => ollama.verbs.pull(visit)),

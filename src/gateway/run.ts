@@ -36,8 +36,11 @@ export interface Run {
   readonly sink: Sink
   /** Added to the node's own headers. */
   readonly headers: Readonly<Record<string, string>>
-  /** Is asked of a status that another node might not answer with; true calls the node off. */
-  readonly decline: (status: number) => boolean
+  /**
+   * Is asked of a status that another node might not answer with, before anything of it is passed on; true calls the
+   * node off. Without it such an answer is let through, and has not begun: whoever takes it sees to it when it is whole.
+   */
+  readonly decline?: (status: number) => boolean
   /** Is handed a way to cut the call from our side. */
   readonly onCut: (cut: (why: Cut) => void) => void
 }
@@ -76,9 +79,10 @@ export class Runs {
         upstream: batches.upstream(id, batch, upstream(url)),
         out,
         headers: { ...headers, ...(batch !== undefined && { 'X-Quipu-Batch': batch }) },
-        decline: status => RETRIED.has(status) && run.decline(status),
+        decline: status => isRetried(status) && run.decline?.(status) === true,
         hold: (status, contentType) => holding.hold(status, contentType),
         begun: status => {
+          if (run.decline === undefined && isRetried(status)) return
           const { heldMs } = holding
           const data = { status, ...(heldMs !== undefined && { heldMs }) }
           engine.attempt('request', id, { type: 'request.begin', data })
@@ -125,6 +129,10 @@ export class Runs {
 
 /** Busy, broken or behind something broken; 501 says "never", so it is an answer. */
 const RETRIED: ReadonlySet<number> = new Set([500, 502, 503, 504])
+
+export function isRetried(status: number): boolean {
+  return RETRIED.has(status)
+}
 
 const BUSY_NODE = new Failure('ollama.busy', 'the node is busy', { retryable: true })
 const ERROR_NODE = new Failure('ollama.error', 'the node answered with an error', { retryable: true })

@@ -22,6 +22,7 @@ import { type Found, find, type Method, notFound, type Route, table } from './ro
 
 export interface ServerNeeds {
   readonly config: Config
+  readonly bodies?: Bodies
   readonly clock?: Clock
   readonly inference: Inference
   readonly ollama: OllamaApi
@@ -51,7 +52,7 @@ const OPEN_TO_ALL: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
   const { config, clock = systemClock } = needs
   const edge = new Edge(config)
-  const bodies = new Bodies(clock)
+  const { bodies = new Bodies(clock) } = needs
   const routes = table(needs)
   const app = fastify({
     logger: { level: config.log, stream: process.stderr },
@@ -156,7 +157,8 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     const whole = route.body === 'inference' || route.body === 'verb'
     const by = req.socket.remoteAddress ?? ''
     const body = whole ? await bodies.whole(req, res, bytesMax[route.body]()) : Buffer.alloc(0)
-    await route.handle({ req, res, by, param, route: route.path, target, body }, bodies)
+    const trusted = (): boolean => edge.distrusts(req) === undefined
+    await route.handle({ req, res, by, trusted, param, route: route.path, target, body }, bodies)
   }
   const bytesMax = {
     inference: () => config.bodyMaxBytes,

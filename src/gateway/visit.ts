@@ -6,6 +6,8 @@ export interface Visit {
   readonly res: ServerResponse
   /** Who asks: the address of the connection, kept because the socket may be gone before the answer. */
   readonly by: string
+  /** May this caller change things, and so use the house's own doors? */
+  readonly trusted: () => boolean
   /** As the table has it: `/api/blobs/:param`. */
   readonly route: string
   /** Path and query for a node, with nothing a client could hide in them. */

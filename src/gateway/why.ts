@@ -315,6 +315,7 @@ const TROUBLES: Readonly<Record<string, string>> = {
   unterminated: 'the answer stopped before its end',
   lapsed: 'the lease of its worker ran out',
   poison: 'two nodes went down with it',
+  spool: 'the spool could not give its question, or not take its answer',
 }
 
 function trouble(reason: string | undefined, status: number | undefined): string {

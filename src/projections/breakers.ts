@@ -107,8 +107,8 @@ export const breakers = () =>
 
 /** Reasons of `request.failed` that tell against the node; `restart`, say, does not. */
 const FAULTS: ReadonlySet<string> = new Set(['refused', 'broken', 'busy', 'error', 'wedged', 'poison'])
-/** Reasons of `request.retried` that do not: the house went down, or a worker's lease ran out. */
-const BLAMELESS: ReadonlySet<string> = new Set(['restart', 'lapsed'])
+/** Reasons of `request.retried` that do not: the house's, a worker's, or a runner's that died under a node that did not. */
+const BLAMELESS: ReadonlySet<string> = new Set(['restart', 'lapsed', 'spool', 'error-line', 'unterminated'])
 
 function forget(self: Breakers, { id }: { id: string }): void {
   self.suspects.delete(id)

@@ -4,6 +4,8 @@ import { catalog } from './catalog.ts'
 import { estimates } from './estimates.ts'
 import { fleet } from './fleet.ts'
 import { history } from './history.ts'
+import { jobs } from './jobs.ts'
+import { keys } from './keys.ts'
 import { policies } from './policies.ts'
 import { recent } from './recent.ts'
 import { requests } from './requests.ts'
@@ -18,6 +20,8 @@ export const views = () => ({
   fleet: fleet(),
   residency: residency(),
   requests: requests(),
+  jobs: jobs(),
+  keys: keys(),
   breakers: breakers(),
   retries: retries(),
   estimates: estimates(),

@@ -554,18 +554,25 @@ t.test('every answer is what the table of doors says it is', async t => {
   house.admit('r3')
   house.assign('r2', 'a')
   house.engine.commit('node', 'a', { type: 'node.lose', data: { reason: 'wedged', model: 'tiny:latest' } })
+  house.admit('j1', { job: true })
+  const ids = (path: string): readonly string[] => {
+    if (!path.includes(':id')) return ['']
+    return path.startsWith('/quipu/jobs/') ? ['j1'] : ['r1', 'r2', 'r3']
+  }
   const bodies: Record<string, object> = {
     setConfig: { value: '64' },
     rollbackConfig: { to: 0 },
     addNode: { url: 'http://10.0.0.9:11434', name: 'new', hours: '18:00-08:00' },
     setPolicy: { keepAliveS: '5m', prefer: ['a', 'b'] },
+    submitJob: { path: '/api/generate', body: { model: 'tiny' } },
+    erase: { request: 'j1' },
   }
   const all = Object.entries(table) as [string, Door][]
   const removes = ([, { method }]: [string, Door]): boolean => method === 'DELETE'
   const rows = [...all.filter(row => !removes(row)), ...all.filter(removes)]
   for (const [name, { method, path, answer, media, status = 200 }] of rows) {
     if (answer === undefined || media !== undefined) continue
-    for (const id of path.includes(':id') ? ['r1', 'r2', 'r3'] : ['']) {
+    for (const id of ids(path)) {
       const url = path
         .replace(':name', 'a')
         .replace(':model', 'tiny')

@@ -9,8 +9,12 @@ import { type VirtualClock, virtualClock } from '../../src/clock.ts'
 import { readConfig } from '../../src/config.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { register } from '../../src/fleet/register.ts'
+import type { Admission, Asked } from '../../src/gateway/admission.ts'
+import { Bodies } from '../../src/gateway/body.ts'
 import { control } from '../../src/gateway/control.ts'
 import { events } from '../../src/gateway/events.ts'
+import { jobDoors } from '../../src/gateway/jobs/doors.ts'
+import { Jobs } from '../../src/gateway/jobs/jobs.ts'
 import { metrics } from '../../src/gateway/metrics.ts'
 import { openServer } from '../../src/gateway/server.ts'
 import type { NodeVitals } from '../../src/gateway/views.ts'
@@ -19,7 +23,9 @@ import { liveConfig } from '../../src/live.ts'
 import { views } from '../../src/projections/views.ts'
 import { expectWait } from '../../src/scheduler/eta.ts'
 import { choose } from '../../src/scheduler/scheduler.ts'
+import { openSpool } from '../../src/spool/store.ts'
 import { ServerStats } from '../../src/stats/sampler.ts'
+import { dataFolder } from '../house/world.ts'
 
 export type Doors = Awaited<ReturnType<typeof openDoors>>
 
@@ -51,8 +57,28 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
   const samples = new ServerStats({ ...common, warn: message => t.fail(message) })
   samples.start()
   const never = {} as never
+  const bodies = new Bodies(clock)
+  const dir = dataFolder(t)
+  const spool = await openSpool({ dir, clock })
+  /** Lets in whatever comes, for one model; nothing runs anyway. */
+  const admission = {
+    judge: async ({ route, body, by }: Asked) => {
+      const order = { path: route, model: 'tiny:latest', client: by, priority: 5, bodyBytes: body.length }
+      return { as: 'admissible', order, body, peeked: {} }
+    },
+  } as unknown as Admission
+  const work = new Jobs({
+    ...common,
+    config: { ...config, data: dir },
+    spool,
+    admission,
+    runs: never,
+    secret: Buffer.alloc(32),
+    touched: () => {},
+  })
   const app = await openServer({
     config: live,
+    bodies,
     inference: never,
     ollama: never,
     onBug: error => t.fail('a bug', { error }),
@@ -65,21 +91,32 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
         choose: open => choose(common, open),
         expect: (open, ahead) => expectWait(common, open, ahead),
       })
+      await scope.register(jobDoors, {
+        ...common,
+        spool,
+        admission,
+        bodies,
+        work,
+        expect: () => ({ waitMs: 7_000 }),
+      })
       await scope.register(events, common)
       await scope.register(gauges.plugin)
     },
   })
-  engine.start(gauges.reactor)
+  engine.start(gauges.reactor, ...work.reactors)
   t.teardown(async () => {
     await app.close()
     await samples.close()
+    await work.stop()
     engine.close()
+    await spool.close()
     await journal.close().catch(() => {})
   })
 
   const doors = {
     app,
     ...common,
+    spool,
 
     change: (url: string, payload: object) => app.inject({ method: 'PUT', url, payload }),
     remove: (url: string) => app.inject({ method: 'DELETE', url }),
@@ -112,7 +149,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
       engine.commit('replica', id, { type: 'replica.confirm', data: { residence } })
     },
 
-    admit(id: string, { model = 'tiny:latest', priority = 5, client = '127.0.0.1' } = {}): void {
+    admit(id: string, { model = 'tiny:latest', priority = 5, client = '127.0.0.1', job = false } = {}): void {
       engine.commit('request', id, {
         type: 'request.admit',
         data: {
@@ -123,6 +160,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
           bodyBytes: 42,
           expiresAt: clock.now() + 600_000,
           attemptsMax: 3,
+          ...(job && { job }),
         },
       })
     },

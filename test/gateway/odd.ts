@@ -7,7 +7,7 @@ import { systemClock } from '../../src/clock.ts'
 import { type Flags, readConfig } from '../../src/config.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
 import { openHouse } from '../../src/main.ts'
-import { view, type World } from '../house/world.ts'
+import { dataFolder, view, type World } from '../house/world.ts'
 
 export interface Odd {
   readonly url: string
@@ -67,6 +67,7 @@ export async function houseOf(t: Test, nodes: readonly { url: string }[], flags:
       port: '0',
       embedded: 'off',
       log: 'silent',
+      data: dataFolder(t),
       node: nodes.map(({ url }, i) => `${url},name=n${i + 1},slots=4`),
       ...flags,
     },

@@ -1,5 +1,8 @@
 /** A whole house in this process, in front of simulated nodes, with its journal in memory; and what tests ask of it. */
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Fact } from '../../machines/index.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -43,7 +46,16 @@ export async function world(
       `${sim.url},name=${sim.name},slots=${specs[i]!.slots ?? 1},resident=${specs[i]!.resident ?? 1}`,
   )
   const config = readConfig(
-    { port: '0', embedded: 'off', log: 'silent', 'probe-every': '200ms', grace: '0ms', ...flags, node },
+    {
+      port: '0',
+      embedded: 'off',
+      log: 'silent',
+      'probe-every': '200ms',
+      grace: '0ms',
+      data: dataFolder(t),
+      ...flags,
+      node,
+    },
     {},
   )
   const house = await openHouse({
@@ -55,6 +67,13 @@ export async function world(
   })
   t.teardown(() => house.close())
   return view(house, sims)
+}
+
+/** Of a house whose journal is in memory: its spool is not. */
+export function dataFolder(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'quipu-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
 }
 
 export function view(house: House, sims: readonly Sim[]): World {

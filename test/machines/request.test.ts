@@ -186,6 +186,18 @@ t.test('two nodes that went down with the same job are enough', async t => {
     .answers([{ type: 'request.retried', data: { node: 'a', reason: 'busy' } }], 'queued')
 })
 
+t.test('what a node said last of a job is kept, where nobody is asked after it', async t => {
+  const said = { reason: 'error', status: 500, bytes: 70, chunks: 1, digest: 'd' }
+  const wrong = { type: 'request.fail', at: 2_000, data: { ...said, retryable: true } } as const
+  given(t, request, job, assigned)
+    .when(wrong)
+    .answers([{ type: 'request.retried', data: { node: 'a', reason: 'error', status: 500 } }], 'queued')
+  const last = { ...job, data: { ...job.data, attemptsMax: 1 } } as const
+  given(t, request, last, assigned)
+    .when(wrong)
+    .answers([{ type: 'request.failed', data: { ...said, node: 'a', totalMs: 1_000 } }], 'failed')
+})
+
 t.test('a job that ran when the house went down runs again, and not for ever', async t => {
   const restart = { type: 'request.restart', at: 2_000, data: {} } as const
   const again = { type: 'request.retried', at: 1_500, data: { node: 'a', reason: 'restart' } } as const

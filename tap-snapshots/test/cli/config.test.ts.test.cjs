@@ -23,6 +23,11 @@ FLAG                   VARIABLE                   VALUE                         
 --starve-after         QUIPU_STARVE_AFTER         2m                                      default
 --wait-max             QUIPU_WAIT_MAX             90s                                     flag
 --attempts-max         QUIPU_ATTEMPTS_MAX         3                                       default
+--jobs-max             QUIPU_JOBS_MAX             10000                                   default
+--job-wait-max         QUIPU_JOB_WAIT_MAX         24h                                     default
+--job-attempts-max     QUIPU_JOB_ATTEMPTS_MAX     5                                       default
+--spool-max            QUIPU_SPOOL_MAX            4G                                      default
+--keep-finished        QUIPU_KEEP_FINISHED        24h                                     default
 --load-max             QUIPU_LOAD_MAX             30m                                     default
 --probe-every          QUIPU_PROBE_EVERY          5s                                      default
 --lost-after           QUIPU_LOST_AFTER           3                                       default

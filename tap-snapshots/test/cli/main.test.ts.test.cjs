@@ -105,6 +105,18 @@ is set wins over flags, and stays over restarts.
                           QUIPU_WAIT_MAX]
   --attempts-max N        how often a request is sent to a node in all, while no byte of an answer
                           has come [3; QUIPU_ATTEMPTS_MAX]
+  --jobs-max N            jobs that may be open; one more is refused with 503 and Retry-After
+                          [10000; QUIPU_JOBS_MAX]
+  --job-wait-max DURATION
+                          how long a job may wait for a slot before it is given up [24h;
+                          QUIPU_JOB_WAIT_MAX]
+  --job-attempts-max N    how often a job is sent to a node in all; two nodes that die of it end it
+                          sooner [5; QUIPU_JOB_ATTEMPTS_MAX]
+  --spool-max BYTES       room for the bodies and answers of jobs; the oldest that have ended make
+                          place for new ones [4G; QUIPU_SPOOL_MAX]
+  --keep-finished DURATION
+                          how long the body and the answer of a job are kept after its end, and its
+                          Idempotency-Key with them [24h; QUIPU_KEEP_FINISHED]
   --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
   --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
                           QUIPU_PROBE_EVERY]
@@ -387,6 +399,18 @@ nodes. Every option can also be given as the variable named behind its default.
                           QUIPU_WAIT_MAX]
   --attempts-max N        how often a request is sent to a node in all, while no byte of an answer
                           has come [3; QUIPU_ATTEMPTS_MAX]
+  --jobs-max N            jobs that may be open; one more is refused with 503 and Retry-After
+                          [10000; QUIPU_JOBS_MAX]
+  --job-wait-max DURATION
+                          how long a job may wait for a slot before it is given up [24h;
+                          QUIPU_JOB_WAIT_MAX]
+  --job-attempts-max N    how often a job is sent to a node in all; two nodes that die of it end it
+                          sooner [5; QUIPU_JOB_ATTEMPTS_MAX]
+  --spool-max BYTES       room for the bodies and answers of jobs; the oldest that have ended make
+                          place for new ones [4G; QUIPU_SPOOL_MAX]
+  --keep-finished DURATION
+                          how long the body and the answer of a job are kept after its end, and its
+                          Idempotency-Key with them [24h; QUIPU_KEEP_FINISHED]
   --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
   --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
                           QUIPU_PROBE_EVERY]

@@ -1,0 +1,43 @@
+/**
+ * The house's own secret: 32 bytes in the data folder that nobody else may read. With it are keyed the digests that
+ * stand in facts, so that a copy of the journal alone does not tell who guessed a key or a prompt right.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Failure } from './failure.ts'
+
+const SECRET_BYTES = 32
+
+/** Makes it where it is not there yet. Throws a Failure `secret.unreadable`. */
+export async function openSecret(dir: string): Promise<Buffer> {
+  const path = join(dir, 'secret')
+  try {
+    const found = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    })
+    if (found === undefined) return await make(dir, path)
+    if (found.length === SECRET_BYTES) return found
+  } catch (cause) {
+    const why = (cause as Error).message
+    throw new Failure('secret.unreadable', `the house's secret cannot be read or made: ${why}`, { cause })
+  }
+  throw new Failure('secret.unreadable', `${path} holds no secret of ${SECRET_BYTES} bytes`)
+}
+
+async function make(dir: string, path: string): Promise<Buffer> {
+  const secret = randomBytes(SECRET_BYTES)
+  await mkdir(dir, { recursive: true })
+  const file = await open(`${path}.new`, 'w', 0o600)
+  try {
+    await file.writeFile(secret)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(`${path}.new`, path)
+  const folder = await open(dir)
+  await folder.sync().finally(() => folder.close())
+  return secret
+}
