@@ -46,6 +46,9 @@ const PIPELINED_MAX = 8
 const VERB_BYTES_MAX = 8 * 1024 * 1024
 const CONTROL_BYTES_MAX = 64 * 1024
 
+/** When to come back where nobody knows better. */
+const AGAIN_S = '10'
+
 /** Of the house's own doors, what a stranger may ask: is it well? */
 const OPEN_TO_ALL: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 
@@ -170,7 +173,9 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     if (error instanceof Refusal || error instanceof Failure) {
       const { code, message } = error
       const said = code === 'house.memory' ? BUSY : message
-      return refuse(res, dialect, { status: statuses[code] ?? 500, message: said, code })
+      const status = statuses[code] ?? 500
+      const headers: Record<string, string> = status === 503 ? { 'Retry-After': AGAIN_S } : {}
+      return refuse(res, dialect, { status, message: said, code, headers })
     }
     const { statusCode } = error as { statusCode?: number }
     if (error instanceof Error && statusCode !== undefined && statusCode >= 400 && statusCode < 500) {

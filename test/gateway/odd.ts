@@ -60,15 +60,19 @@ export async function odd(
   return { url: `http://127.0.0.1:${port}`, port, asked, down }
 }
 
-/** A house in front of them, called n1, n2, … */
-export async function houseOf(t: Test, nodes: readonly { url: string }[], flags: Flags = {}): Promise<World> {
+/** A house in front of them, called n1, n2, …; with its journal on disk where the flags name a folder for it. */
+export async function houseOf(
+  t: Test,
+  nodes: readonly { readonly url: string; readonly slots?: number }[],
+  flags: Flags = {},
+): Promise<World> {
   const config = readConfig(
     {
       port: '0',
       embedded: 'off',
       log: 'silent',
       data: dataFolder(t),
-      node: nodes.map(({ url }, i) => `${url},name=n${i + 1},slots=4`),
+      node: nodes.map(({ url, slots = 4 }, i) => `${url},name=n${i + 1},slots=${slots}`),
       ...flags,
     },
     {},
@@ -77,7 +81,7 @@ export async function houseOf(t: Test, nodes: readonly { url: string }[], flags:
     config,
     version: '0.0.0',
     clock: systemClock,
-    journal: openMemoryJournal(),
+    ...(flags.data === undefined && { journal: openMemoryJournal() }),
     onBug: error => t.fail('a bug', { error }),
   })
   t.teardown(() => house.close())

@@ -26,7 +26,9 @@ export interface Gone {
 
 type Why = 'asked' | 'age' | 'room'
 
-const LOOK_EVERY_MS = 60_000
+/** How often it is looked for what is old: within as long as that is kept, but for these bounds. */
+const LOOK_MIN_MS = 1_000
+const LOOK_MAX_MS = 60_000
 /** What is erased at once shares its writes to the disk. */
 const BATCH = 64
 /** Each that has ended and is kept has a row in memory: about 1 KB. */
@@ -143,7 +145,9 @@ export class Tidy {
       })
       .finally(() => {
         this.#looking = false
-        if (!this.#closed) this.#timer = this.#needs.clock.after(LOOK_EVERY_MS, () => this.#look())
+        const { clock, config } = this.#needs
+        const againMs = Math.min(Math.max(config.keepFinishedMs, LOOK_MIN_MS), LOOK_MAX_MS)
+        if (!this.#closed) this.#timer = clock.after(againMs, () => this.#look())
       })
   }
 
