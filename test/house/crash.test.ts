@@ -2,14 +2,13 @@
  * A house killed with SIGKILL under load, again and again: whatever it had acknowledged is in the journal, every
  * request has exactly one end, and the chain is whole. QUIPU_KILL_ROUNDS makes it longer.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import t from 'tap'
 import { mulberry32, systemClock } from '../../src/clock.ts'
 import type { Entry } from '../../src/journal/journal.ts'
 import { openLevelJournal } from '../../src/journal/level.ts'
 import { startSims } from '../../src/sim/sim.ts'
+import { freePort, start } from './child.ts'
 
 const ROUNDS = Number(process.env.QUIPU_KILL_ROUNDS ?? 20)
 const CLIENTS = 12
@@ -144,32 +143,4 @@ async function drainAndResume(url: string, signal: AbortSignal, drained: number[
       await new Promise(resolve => setTimeout(resolve, 20))
     }
   }
-}
-
-async function start(url: string, flags: readonly string[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['src/cli/main.ts', 'serve', '--embedded', 'off', ...flags], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  let said = ''
-  child.stderr!.on('data', chunk => {
-    said += chunk
-  })
-  for (let i = 0; i < 400; i += 1) {
-    if (child.exitCode !== null) throw new Error(`the house did not start: ${said}`)
-    const ready = await fetch(`${url}/readyz`).then(
-      res => res.ok,
-      () => false,
-    )
-    if (ready) return child
-    await new Promise(resolve => setTimeout(resolve, 25))
-  }
-  throw new Error(`the house is not ready: ${said}`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
 }
