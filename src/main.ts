@@ -159,7 +159,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     await work.tidy.sweep()
     const inference = new Inference({ ...common, seats, admission, runs, batches, jobs: work, api })
     const bodies = new Bodies(clock)
-    const gauges = metrics({ ...common, affinity, vitals: health.vitals })
+    const gauges = metrics({ ...common, affinity, spool, vitals: health.vitals })
     const server = await openServer({
       clock,
       config,

@@ -15,6 +15,7 @@ import type { Journal } from '../journal/journal.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import { type Fleet, routable } from '../projections/fleet.ts'
+import { type JobsProjection, openCount } from '../projections/jobs.ts'
 import type { RequestsProjection } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
 import { type RetriesProjection, retriesLeft } from '../projections/retries.ts'
@@ -30,6 +31,8 @@ export interface MetricsNeeds {
   readonly breakers: BreakersProjection
   readonly retries: RetriesProjection
   readonly catalog: Catalog
+  readonly jobs: JobsProjection
+  readonly spool: { readonly usage: { readonly bytes: number } }
   readonly vitals: ReadonlyMap<string, NodeVitals>
   /** How often the head of a conversation came back, and where to; see scheduler/affinity.ts. */
   readonly affinity: { readonly seen: number; readonly hits: number }
@@ -242,7 +245,8 @@ export function metrics(needs: MetricsNeeds): Metrics {
 
 /** What is read when it is asked for. */
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
-  const { affinity, breakers, clock, fleet, journal, requests, residency, retries, vitals, version } = needs
+  const { affinity, breakers, clock, fleet, jobs, journal, requests, residency, retries, spool } = needs
+  const { vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -269,6 +273,9 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   gauge('quipu_info', 'Which Quipu this is', ['version'], () => [[{ version }, 1]])
 
   single('quipu_queue_depth', 'Requests in the queue', () => requests.state.waitingCount)
+  single('quipu_jobs_open', 'Jobs that have not ended', () => openCount(jobs.state))
+  single('quipu_jobs_kept', 'Jobs that have ended and are kept', () => jobs.state.finished.size)
+  single('quipu_spool_bytes', 'On disk of questions and answers of jobs', () => spool.usage.bytes)
   single('quipu_queue_oldest_wait_seconds', 'How long the oldest in the queue has waited', () =>
     seconds(oldestWaitMs(needs)),
   )

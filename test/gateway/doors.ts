@@ -53,13 +53,13 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
     vitals,
     ...answers,
   }
-  const gauges = metrics({ ...common, affinity: { seen: 0, hits: 0 } })
   const samples = new ServerStats({ ...common, warn: message => t.fail(message) })
   samples.start()
   const never = {} as never
   const bodies = new Bodies(clock)
   const dir = dataFolder(t)
   const spool = await openSpool({ dir, clock })
+  const gauges = metrics({ ...common, spool, affinity: { seen: 0, hits: 0 } })
   /** Lets in whatever comes, for one model; nothing runs anyway. */
   const admission = {
     judge: async ({ route, body, by }: Asked) => {
