@@ -10,7 +10,7 @@ import { mulberry32, systemClock } from '../../src/clock.ts'
 import type { Entry } from '../../src/journal/journal.ts'
 import { openLevelJournal } from '../../src/journal/level.ts'
 import { type Sim, startSims } from '../../src/sim/sim.ts'
-import { openSpool } from '../../src/spool/spool.ts'
+import { openSpool } from '../../src/spool/store.ts'
 import { freePort, start } from './child.ts'
 
 const ROUNDS = Number(process.env.QUIPU_KILL_ROUNDS ?? 5)

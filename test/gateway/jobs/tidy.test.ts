@@ -6,7 +6,7 @@ import { Tidy } from '../../../src/gateway/jobs/tidy.ts'
 import type { Entry } from '../../../src/journal/journal.ts'
 import { openMemoryJournal } from '../../../src/journal/memory.ts'
 import { jobs } from '../../../src/projections/jobs.ts'
-import { openSpool } from '../../../src/spool/spool.ts'
+import { openSpool } from '../../../src/spool/store.ts'
 import { dataFolder } from '../../house/world.ts'
 
 const HOUR_MS = 3_600_000
