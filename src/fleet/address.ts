@@ -3,23 +3,21 @@
  * when it is registered, and the address it resolves to again at each connection (DNS answers change, and a journal
  * may be older than the rules).
  */
-import { lookup as resolve } from 'node:dns'
-import { BlockList, isIP } from 'node:net'
+import type { lookup } from 'node:dns'
+import { guarded, hostOf, ranges, within } from '../address.ts'
 import { Failure } from '../failure.ts'
 
 /** Link-local, where the clouds' metadata services live, and where else some of them do. */
-const linkLocal = new BlockList()
-linkLocal.addSubnet('169.254.0.0', 16, 'ipv4')
-linkLocal.addSubnet('fe80::', 10, 'ipv6')
-linkLocal.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6') // 169.254.0.0/16 through NAT64
-linkLocal.addAddress('fd00:ec2::254', 'ipv6') // Amazon
-linkLocal.addAddress('100.100.100.200', 'ipv4') // Alibaba
+const linkLocal = ranges([
+  '169.254.0.0/16',
+  'fe80::/10',
+  '64:ff9b::a9fe:0/112', // 169.254.0.0/16 through NAT64
+  'fd00:ec2::254', // Amazon
+  '100.100.100.200', // Alibaba
+])
 
 /** Multicast, reserved, broadcast: never one machine. */
-const never = new BlockList()
-never.addSubnet('224.0.0.0', 4, 'ipv4')
-never.addSubnet('240.0.0.0', 4, 'ipv4')
-never.addSubnet('ff00::', 8, 'ipv6')
+const never = ranges(['224.0.0.0/4', '240.0.0.0/4', 'ff00::/8'])
 
 const URL_LENGTH_MAX = 1_024
 
@@ -42,34 +40,19 @@ export function checkAddress(text: string, { linkLocal: allowed }: { linkLocal: 
   return url.href.replace(/\/+$/, '')
 }
 
-/** What a URL has between the slashes, an IPv6 address without its brackets. */
-export function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[|\]$/g, '')
-}
-
 /** Why a node may not be at this address; names are looked up later, see guardedLookup(). */
 export function objection(host: string, linkLocalAllowed: boolean): string | undefined {
-  if (isIP(host) === 0) return undefined
-  const family = isIP(host) === 6 ? 'ipv6' : 'ipv4'
-  if (never.check(host, family)) return `${host} is not an address of one machine`
-  if (linkLocalAllowed || !linkLocal.check(host, family)) return undefined
+  if (within(never, host)) return `${host} is not an address of one machine`
+  if (linkLocalAllowed || !within(linkLocal, host)) return undefined
   return `${host} is link-local; if a node really lives there, start the house with --link-local on`
 }
 
 /** A `lookup` for sockets that refuses the same addresses, whatever a name resolves to. */
-export function guardedLookup(linkLocalAllowed: boolean): typeof resolve {
-  const lookup = (host: string, options: { all?: boolean }, done: (...args: any[]) => void): void => {
-    resolve(host, { ...options, all: true }, (error, found) => {
-      if (error !== null) return done(error)
-      for (const { address } of found) {
-        const why = objection(address, linkLocalAllowed)
-        if (why !== undefined) return done(bad(why))
-      }
-      if (options.all) return done(null, found)
-      return done(null, found[0]!.address, found[0]!.family)
-    })
-  }
-  return lookup as unknown as typeof resolve
+export function guardedLookup(linkLocalAllowed: boolean): typeof lookup {
+  return guarded(address => {
+    const why = objection(address, linkLocalAllowed)
+    return why === undefined ? undefined : bad(why)
+  })
 }
 
 function bad(message: string): Failure {

@@ -5,9 +5,10 @@
 import { buildConnector, type Dispatcher, Pool } from 'undici'
 import { canonicalName } from '../../machines/name.ts'
 import type { Residence } from '../../machines/replica.ts'
+import { hostOf } from '../address.ts'
 import type { Call, Outgoing, Receiver } from '../call.ts'
 import { Failure } from '../failure.ts'
-import { guardedLookup, hostOf, objection } from './address.ts'
+import { guardedLookup, objection } from './address.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
 /** TCP probes find a peer that vanished without a word. */

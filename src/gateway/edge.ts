@@ -3,9 +3,9 @@
  * people's web pages), refusals of what makes proxies disagree about a request, and who is trusted to change things.
  */
 import type { IncomingMessage } from 'node:http'
-import { BlockList, isIP } from 'node:net'
+import { type BlockList, isIP } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
-import { Failure } from '../failure.ts'
+import { plain, ranges, within } from '../address.ts'
 
 export interface EdgeNeeds {
   /** The address listened on. */
@@ -19,8 +19,8 @@ export type Verdict =
   | { readonly pass: true; readonly cors?: string }
   | { readonly pass: false; readonly status: 400 | 403; readonly message: string }
 
-const LOOPBACK = list(['127.0.0.0/8', '::1/128'])
-const LOCAL = list([
+const LOOPBACK = ranges(['127.0.0.0/8', '::1/128'])
+const LOCAL = ranges([
   '127.0.0.0/8',
   '10.0.0.0/8',
   '172.16.0.0/12',
@@ -58,7 +58,7 @@ export class Edge {
     this.#hosts = new Set([...allowedHosts, hostname(), host].map(name => name.toLowerCase()))
     this.#anyOrigin = origins.includes('*')
     this.#origins = [...ORIGINS, ...origins].map(pattern)
-    this.#trust = list(trust)
+    this.#trust = ranges(trust, '--trust')
   }
 
   judge(req: IncomingMessage): Verdict {
@@ -145,31 +145,6 @@ function count(rawHeaders: readonly string[], name: string): number {
   let n = 0
   for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.toLowerCase() === name) n += 1
   return n
-}
-
-function list(ranges: readonly string[]): BlockList {
-  const block = new BlockList()
-  for (const range of ranges) {
-    const [address = '', bits] = range.split('/')
-    const v6 = isIP(address) === 6
-    try {
-      block.addSubnet(address, bits === undefined ? (v6 ? 128 : 32) : Number(bits), v6 ? 'ipv6' : 'ipv4')
-    } catch {
-      throw new Failure('config.invalid', `--trust: "${range}" is not an address range such as 10.0.0.0/8`)
-    }
-  }
-  return block
-}
-
-function within(block: BlockList, address: string): boolean {
-  const bare = plain(address)
-  const family = isIP(bare)
-  return family !== 0 && block.check(bare, family === 6 ? 'ipv6' : 'ipv4')
-}
-
-/** An IPv4 address that came in through an IPv6 socket, as it is usually written. */
-function plain(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }
 
 function pattern(origin: string): RegExp {
