@@ -1,5 +1,6 @@
 /** Every kind of thing the house remembers. */
 import { breaker } from './breaker.ts'
+import { delivery } from './delivery.ts'
 import type { CommandOf, FactOf } from './entity.ts'
 import { model } from './model.ts'
 import { node } from './node.ts'
@@ -9,7 +10,17 @@ import { request } from './request.ts'
 import { setting } from './setting.ts'
 import { spool } from './spool.ts'
 
-export const entities = { node, breaker, model, replica, request, policy, setting, spool } as const
+export const entities = {
+  node,
+  breaker,
+  model,
+  replica,
+  request,
+  delivery,
+  policy,
+  setting,
+  spool,
+} as const
 
 export type Kind = keyof typeof entities
 export type Fact = FactOf<(typeof entities)[Kind]>

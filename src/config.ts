@@ -105,6 +105,15 @@ export const knobs = {
     parse: onOff,
     sentence: 'let nodes have link-local addresses (169.254.0.0/16, fe80::/10)',
   }),
+  allowedCallbacks: knob({
+    flag: 'allow-callback',
+    env: 'QUIPU_ALLOW_CALLBACKS',
+    value: 'CIDR',
+    default: [] as readonly string[],
+    parse: t => [cidr(t)],
+    sentence: 'addresses that jobs may call back to, beyond those of the public internet; repeatable',
+    list: true,
+  }),
   queueMax: knob({
     flag: 'queue-max',
     value: 'N',

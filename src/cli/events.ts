@@ -23,6 +23,7 @@ const KINDS = Object.keys({
   model: true,
   replica: true,
   request: true,
+  delivery: true,
   policy: true,
   setting: true,
   spool: true,

@@ -31,6 +31,8 @@ export const STOPPING: Refused = {
 
 /** Status of every refusal and failure that can reach a client. */
 export const statuses: Readonly<Record<string, number>> = {
+  'callback.address': 400,
+  'callback.url': 400,
   'engine.out-of-turn': 409,
   'node.unknown': 404,
   'node.hours': 400,

@@ -1,6 +1,7 @@
 /** Every question that the house keeps an answer to. */
 import { breakers } from './breakers.ts'
 import { catalog } from './catalog.ts'
+import { deliveries } from './deliveries.ts'
 import { estimates } from './estimates.ts'
 import { fleet } from './fleet.ts'
 import { history } from './history.ts'
@@ -33,4 +34,5 @@ export const views = () => ({
   traffic: traffic(),
   usage: usage(),
   policies: policies(),
+  deliveries: deliveries(),
 })

@@ -11,6 +11,14 @@ open ──breaker.probed──▶ halfOpen
 breaker ──breaker.tripped──▶ open
 `
 
+exports[`test/machines/charts.test.ts > TAP > every state of the delivery chart can be reached, and none acts > chart 1`] = `
+waiting ──delivery.retried──▶ due
+due ──delivery.failed──▶ waiting
+due ──delivery.delivered──▶ delivered
+due ──delivery.abandoned──▶ abandoned
+new ──delivery.ordered──▶ due
+`
+
 exports[`test/machines/charts.test.ts > TAP > every state of the model chart can be reached, and none acts > chart 1`] = `
 known ──model.gone──▶ absent
 model ──model.found──▶ known
