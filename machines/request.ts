@@ -47,6 +47,9 @@ type Answered = {
   readonly runMs: number
 }
 
+/** It was with a worker from outside, so that `node` is the worker's name: no node is the better or the worse for it. */
+type Outside = { readonly leased?: true }
+
 /** Figures the node itself gives in its last line. Milliseconds and tokens; absent where the dialect has none. */
 export type Figures = {
   readonly promptTokens?: number
@@ -117,8 +120,11 @@ export type RequestFact =
         readonly heldMs?: number
       }
     >
-  | Message<'request.retried', { readonly node: string; readonly reason: string; readonly status?: number }>
-  | Message<'request.completed', Answered & Delivered & Figures & { readonly digest?: string }>
+  | Message<
+      'request.retried',
+      { readonly node: string; readonly reason: string; readonly status?: number } & Outside
+    >
+  | Message<'request.completed', Answered & Delivered & Figures & Outside & { readonly digest?: string }>
   | Message<
       'request.failed',
       {
@@ -129,7 +135,8 @@ export type RequestFact =
         readonly unretried?: 'budget'
         /** Where what the node said last is kept all the same. */
         readonly digest?: string
-      } & Delivered
+      } & Outside &
+        Delivered
     >
   | Message<'request.expired', { readonly waitedMs: number }>
   | Message<'request.abandoned', { readonly node?: string } & Delivered>
@@ -160,9 +167,10 @@ export type RequestCommand =
         readonly chunks: number
         /** Of the answer in the spool: SHA-256, hexadecimal. */
         readonly digest?: string
-        /** From a worker: which lease, and who says so. */
+        /** From a worker: which lease, who says so, and the status of the answer. */
         readonly attempt?: number
         readonly worker?: string
+        readonly status?: number
       } & Figures
     >
   | Message<
@@ -365,7 +373,8 @@ const decide: Decide<State, RequestCommand, RequestFact> = {
     if (overtaken(request, attempt)) return late(attempt!, worker, answer.bytes)
     const { node, model, status, admittedAt, assignedAt } = request.context
     const ms = { totalMs: at - admittedAt, runMs: at - assignedAt }
-    return [{ type: 'request.completed', data: { node, model, status: status || 200, ...ms, ...answer } }]
+    const data = { node, model, status: status || 200, ...ms, ...outside(request), ...answer }
+    return [{ type: 'request.completed', data }]
   },
   'request.fail': (request, { at, data: { attempt, worker, ...trouble } }) =>
     overtaken(request, attempt) ? late(attempt!, worker, trouble.bytes) : outcome(request, at, trouble),
@@ -406,14 +415,24 @@ function outcome(
     request.matches('running') || request.matches('leased') || (job && request.matches('answering'))
   const poison = job && DEATHS.has(reason) && deaths + 1 >= DEATHS_MAX
   const again = retryable && open && !poison && mayTryAgain(request, at)
-  if (again && !spent) return [{ type: 'request.retried', data: { node, reason, ...answer } }]
+  if (again && !spent)
+    return [{ type: 'request.retried', data: { node, reason, ...answer, ...outside(request) } }]
   const where = node === '' ? {} : { node }
   const why = { reason: poison ? 'poison' : reason, ...(again && ({ unretried: 'budget' } as const)) }
   const kept = digest === undefined ? {} : { digest }
   return [
     {
       type: 'request.failed',
-      data: { ...why, ...where, ...answer, bytes, chunks, totalMs: at - admittedAt, ...kept },
+      data: {
+        ...why,
+        ...where,
+        ...answer,
+        ...outside(request),
+        bytes,
+        chunks,
+        totalMs: at - admittedAt,
+        ...kept,
+      },
     },
   ]
 }
@@ -434,6 +453,10 @@ function late(attempt: number, node = '', bytes: number): readonly Conclusion<Re
 
 function whereabouts(request: State): { readonly node?: string } {
   return request.matches('queued') ? {} : { node: request.context.node }
+}
+
+function outside(request: State): { readonly leased?: true } {
+  return request.matches('leased') ? { leased: true } : {}
 }
 
 /** What a retry adds to the account. */

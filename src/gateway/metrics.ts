@@ -193,7 +193,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
         firstBytes.observe({ model, node: nodeLabel(node) }, seconds(ttftMs))
       },
       'request.retried': (_needs, { id, at, data: { node, reason } }) => {
-        retries.inc({ reason, node: nodeLabel(node) })
+        retries.inc({ reason: reason.startsWith('worker.') ? 'worker' : reason, node: nodeLabel(node) })
         const request = heard.get(id)
         if (request !== undefined) request.queuedAt = at
       },

@@ -63,7 +63,8 @@ export const breakers = () =>
         if (batch === id) riders.delete(id)
         else riders.add(id)
       },
-      'request.retried': (self, { id, at, data: { node, reason, status } }) => {
+      'request.retried': (self, { id, at, data: { node, reason, status, leased } }) => {
+        if (leased) return // no node failed
         if (status === 500) self.suspects.set(id, [...(self.suspects.get(id) ?? []), node])
         else if (!BLAMELESS.has(reason) && !self.riders.has(id)) fail(self, node, { id, at }, reason)
       },
@@ -76,10 +77,10 @@ export const breakers = () =>
         }
         if (status < 500 && !self.riders.has(id)) succeed(self, node, { id, at })
       },
-      'request.failed': (self, { id, at, data: { node, reason, status } }) => {
+      'request.failed': (self, { id, at, data: { node, reason, status, leased } }) => {
         self.suspects.delete(id)
         const rode = self.riders.delete(id)
-        if (rode || node === undefined || status === 500) return
+        if (rode || leased || node === undefined || status === 500) return
         if (FAULTS.has(reason)) fail(self, node, { id, at }, reason)
       },
       'request.completed': (self, { id }) => void self.riders.delete(id),

@@ -102,10 +102,10 @@ export const requests = () =>
     'request.begun': (self, { id }) => {
       self.open.get(id)!.state = 'answering'
     },
-    'request.retried': (self, { id, data: { node, reason } }) => {
+    'request.retried': (self, { id, data: { node, reason, leased } }) => {
       const open = self.open.get(id)!
       stop(self, open, -open.cost)
-      if (reason !== 'restart') open.tried.add(node)
+      if (!leased && reason !== 'restart') open.tried.add(node)
       open.moved ||= reason === 'slow'
       open.state = 'queued'
       enter(self.queue, open)

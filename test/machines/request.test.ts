@@ -231,7 +231,11 @@ const leased = {
   at: 1_100,
   data: { worker: 'w', attempt: 1, until: 5_000 },
 } as const
-const lapsed = { type: 'request.retried', at: 5_000, data: { node: 'w', reason: 'lapsed' } } as const
+const lapsed = {
+  type: 'request.retried',
+  at: 5_000,
+  data: { node: 'w', reason: 'lapsed', leased: true },
+} as const
 const whole = { bytes: 9, chunks: 1, digest: 'd', attempt: 1, worker: 'w' }
 const brought = { type: 'request.complete', at: 2_000, data: whole } as const
 
@@ -242,13 +246,30 @@ t.test('a worker takes a request on a lease, and completes it', async t => {
   given(t, request, job, leased)
     .when({ type: 'request.extend', at: 2_000, data: { attempt: 1, until: 9_000 } })
     .answers([{ type: 'request.extended', data: { until: 9_000 } }], 'leased')
-  const answer = { node: 'w', model: 'tiny:latest', status: 200, totalMs: 1_000, runMs: 900 }
+  const answer = { node: 'w', model: 'tiny:latest', status: 200, totalMs: 1_000, runMs: 900, leased: true }
+  const completed = { ...answer, bytes: 9, chunks: 1, digest: 'd' } as const
   given(t, request, job, leased)
     .when(brought)
-    .answers(
-      [{ type: 'request.completed', data: { ...answer, bytes: 9, chunks: 1, digest: 'd' } }],
-      'completed',
-    )
+    .answers([{ type: 'request.completed', data: completed } as never], 'completed')
+  given(t, request, job, leased)
+    .when({ ...brought, data: { ...whole, status: 404 } })
+    .answers([{ type: 'request.completed', data: { ...completed, status: 404 } } as never], 'completed')
+})
+
+t.test('a worker that gives up blames no node', async t => {
+  const give = (retryable: boolean) =>
+    ({
+      type: 'request.fail',
+      at: 2_000,
+      data: { reason: 'worker.memory', retryable, ...sent, attempt: 1, worker: 'w' },
+    }) as const
+  const told = { reason: 'worker.memory', node: 'w', leased: true } as const
+  given(t, request, job, leased)
+    .when(give(true))
+    .answers([{ type: 'request.retried', data: told }], 'queued')
+  given(t, request, job, leased)
+    .when(give(false))
+    .answers([{ type: 'request.failed', data: { ...told, ...sent, totalMs: 1_000 } }], 'failed')
 })
 
 t.test('a lease that runs out gives the request back', async t => {
