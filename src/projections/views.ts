@@ -2,6 +2,7 @@
 import { breakers } from './breakers.ts'
 import { catalog } from './catalog.ts'
 import { deliveries } from './deliveries.ts'
+import { endings } from './endings.ts'
 import { estimates } from './estimates.ts'
 import { fleet } from './fleet.ts'
 import { history } from './history.ts'
@@ -35,4 +36,5 @@ export const views = () => ({
   usage: usage(),
   policies: policies(),
   deliveries: deliveries(),
+  endings: endings(),
 })
