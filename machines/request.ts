@@ -370,14 +370,16 @@ const decide: Decide<State, RequestCommand, RequestFact> = {
     { type: 'request.begun', data: { node, status, ttftMs: at - admittedAt, ...held } },
   ],
   'request.complete': (request, { at, data: { attempt, worker, ...answer } }) => {
-    if (overtaken(request, attempt)) return late(attempt!, worker, answer.bytes)
+    if (overtaken(request, attempt, worker)) return late(attempt!, worker, answer.bytes)
     const { node, model, status, admittedAt, assignedAt } = request.context
     const ms = { totalMs: at - admittedAt, runMs: at - assignedAt }
     const data = { node, model, status: status || 200, ...ms, ...outside(request), ...answer }
     return [{ type: 'request.completed', data }]
   },
   'request.fail': (request, { at, data: { attempt, worker, ...trouble } }) =>
-    overtaken(request, attempt) ? late(attempt!, worker, trouble.bytes) : outcome(request, at, trouble),
+    overtaken(request, attempt, worker)
+      ? late(attempt!, worker, trouble.bytes)
+      : outcome(request, at, trouble),
   'request.move': (request, { at }) =>
     request.matches('running') && mayTryAgain(request, at)
       ? [{ type: 'request.retried', data: { node: request.context.node, reason: 'slow' } }]
@@ -442,9 +444,11 @@ function mayTryAgain({ context: { failures, attemptsMax, expiresAt } }: State, a
   return failures + 1 < attemptsMax && at < expiresAt
 }
 
-/** Has the work been given to somebody else since? */
-function overtaken(request: State, attempt: number | undefined): boolean {
-  return attempt !== undefined && !(request.matches('leased') && request.context.attempts === attempt)
+/** Has the work been given to somebody else since, or was it never this one's? */
+function overtaken(request: State, attempt: number | undefined, worker: string | undefined): boolean {
+  if (attempt === undefined) return false
+  const { attempts, node } = request.context
+  return !(request.matches('leased') && attempts === attempt && node === worker)
 }
 
 function late(attempt: number, node = '', bytes: number): readonly Conclusion<RequestFact>[] {

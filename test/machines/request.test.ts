@@ -281,7 +281,7 @@ t.test('a lease that runs out gives the request back', async t => {
     .refuses('request.lease-lost')
 })
 
-t.test('what a worker brings too late changes nothing, and is remembered', async t => {
+t.test('what a worker brings too late, or without a lease, changes nothing, and is remembered', async t => {
   const late = [{ type: 'request.late', data: { attempt: 1, node: 'w', bytes: 9 } }] as const
   given(t, request, job, leased, lapsed).when(brought).answers(late, 'queued')
   const second = { ...leased, data: { ...leased.data, attempt: 2 } }
@@ -290,4 +290,7 @@ t.test('what a worker brings too late changes nothing, and is remembered', async
     .when(brought)
     .answers(late, 'running')
   given(t, request).when(brought).answers(late, 'forgotten')
+  given(t, request, job, leased)
+    .when({ ...brought, data: { ...whole, worker: 'v' } })
+    .answers([{ type: 'request.late', data: { attempt: 1, node: 'v', bytes: 9 } }], 'leased')
 })
