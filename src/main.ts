@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { replicaId } from '../machines/replica.ts'
+import { Callbacks } from './callbacks/callbacks.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { Engine } from './engine/engine.ts'
@@ -20,6 +21,8 @@ import { events } from './gateway/events.ts'
 import { Inference } from './gateway/inference.ts'
 import { jobDoors } from './gateway/jobs/doors.ts'
 import { Jobs } from './gateway/jobs/jobs.ts'
+import { Leases } from './gateway/jobs/leases.ts'
+import { workers } from './gateway/jobs/workers.ts'
 import { metrics } from './gateway/metrics.ts'
 import { OllamaApi } from './gateway/ollama.ts'
 import { Runs } from './gateway/run.ts'
@@ -157,6 +160,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       touched: (node, keepAlive) => api.nodes.stays(node, keepAlive),
     })
     await work.tidy.sweep()
+    const leases = new Leases({ ...common, spool, tidy: work.tidy })
+    const callbacks = new Callbacks({ ...common, target: job => work.callback(job) })
+    closing.push(() => callbacks.close())
     const inference = new Inference({ ...common, seats, admission, runs, batches, jobs: work, api })
     const bodies = new Bodies(clock)
     const gauges = metrics({ ...common, affinity, spool, vitals: health.vitals })
@@ -184,7 +190,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           bodies,
           work,
           expect: open => expectWait(seating, open),
+          mayCall: target => callbacks.check(target),
         })
+        await app.register(workers, { ...common, leases, tidy: work.tidy })
         await app.register(events, common)
         await app.register(gauges.plugin)
       },
@@ -209,6 +217,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       keeper.reactor,
       gauges.reactor,
       ...work.reactors,
+      callbacks.reactor,
     )
     closing.push(
       journal.watch(() => {

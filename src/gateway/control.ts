@@ -9,6 +9,7 @@ import type { NodeCommand } from '../../machines/node.ts'
 import type { Config, NodeSpec } from '../config.ts'
 import type { Ask } from '../engine/engine.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
+import { type CountNeeds, queueStats } from './counts.ts'
 import { type Door, doors, hang } from './doors.ts'
 import { openapi } from './openapi.ts'
 import { allPolicies, modelNamed, onePolicy, type PolicyNeeds, policyFrom } from './policies.ts'
@@ -29,7 +30,7 @@ import {
 import { story, summary } from './why.ts'
 import { speakJson, whenWritten, whileWritable } from './writing.ts'
 
-export interface ControlNeeds extends ViewNeeds, PolicyNeeds, SettingsNeeds, TablesNeeds {
+export interface ControlNeeds extends ViewNeeds, CountNeeds, PolicyNeeds, SettingsNeeds, TablesNeeds {
   readonly config: Config
   readonly journal: Journal
   /** Of the package. */
@@ -156,6 +157,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   hang(app, doors.queue, ({ query: { model, limit = QUEUE_LIMIT }, reply }) =>
     told(reply, theQueue(needs, { model, limit })),
   )
+  hang(app, doors.queueStats, ({ reply }) => told(reply, queueStats(needs)))
   hang(app, doors.requests, ({ query: { limit = REQUESTS_LIMIT, ...filters }, reply }) =>
     told(reply, someRequests(needs, { ...filters, limit })),
   )

@@ -4,6 +4,8 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import {
+  CleanedUp,
+  Completion,
   ConfigTable,
   ConfigTableQuery,
   checked,
@@ -11,7 +13,11 @@ import {
   Erase,
   Erased,
   EventsQuery,
+  Extended,
+  Extension,
+  FinishedQuery,
   type Given,
+  GivingUp,
   Health,
   HistoryQuery,
   Index,
@@ -23,6 +29,7 @@ import {
   Jobs,
   JobsQuery,
   JournalQuery,
+  Leases,
   ModelName,
   Models,
   ModelsQuery,
@@ -40,6 +47,7 @@ import {
   PolicyGone,
   Queue,
   QueueQuery,
+  QueueStats,
   RequestId,
   RequestInFull,
   RequestStatsQuery,
@@ -55,6 +63,8 @@ import {
   SettingChanges,
   SettingName,
   Settings,
+  Settled,
+  Take,
   type Told,
   type TSchema,
   Why,
@@ -173,6 +183,55 @@ export const doors = {
     query: QueueQuery,
     answer: Queue,
     refusals: [400],
+  },
+  queueStats: {
+    method: 'GET',
+    path: '/quipu/queue/stats',
+    sentence: 'How much waits, runs and is leased, and how the last hour ended, in all and by model',
+    answer: QueueStats,
+  },
+  take: {
+    method: 'POST',
+    path: '/quipu/queue/take',
+    sentence: 'Gives the first jobs of the queue to a worker, on a lease',
+    body: Take,
+    answer: Leases,
+    refusals: [400, 409, 503],
+  },
+  complete: {
+    method: 'POST',
+    path: '/quipu/queue/:id/complete',
+    sentence: 'Brings the answer of a leased job',
+    params: JobId,
+    body: Completion,
+    answer: Settled,
+    refusals: [400, 404, 409, 413, 503],
+  },
+  fail: {
+    method: 'POST',
+    path: '/quipu/queue/:id/fail',
+    sentence: 'Gives a leased job up',
+    params: JobId,
+    body: GivingUp,
+    answer: Settled,
+    refusals: [400, 404, 409, 503],
+  },
+  extend: {
+    method: 'POST',
+    path: '/quipu/queue/:id/extend',
+    sentence: 'Asks for more time with a leased job',
+    params: JobId,
+    body: Extension,
+    answer: Extended,
+    refusals: [400, 404, 409, 503],
+  },
+  cleanUp: {
+    method: 'DELETE',
+    path: '/quipu/queue/finished',
+    sentence: 'Erases questions and answers of jobs that are over, now',
+    query: FinishedQuery,
+    answer: CleanedUp,
+    refusals: [400, 503],
   },
   requests: {
     method: 'GET',
@@ -405,22 +464,22 @@ type Answer<D extends Door> = D extends { readonly answer: infer S extends TSche
   ? Told<S> | (D extends { readonly csv: true } ? string : never)
   : unknown
 
-/** More than any body of these doors needs. */
+/** More than a body of these doors needs, unless it holds a question or an answer. */
 const BODY_BYTES_MAX = 65_536
 
 export function hang<D extends Door>(
   app: FastifyInstance,
   door: D,
   answer: (asked: Asked<D>) => Answer<D> | Promise<Answer<D>>,
-  options: Pick<RouteOptions, 'onRequest' | 'exposeHeadRoute'> = {},
+  options: Pick<RouteOptions, 'onRequest' | 'exposeHeadRoute' | 'bodyLimit'> = {},
 ): void {
   const { method, path, params, query, raw, status = 200 } = door as Door
   const body = raw === true ? undefined : (door as Door).body
   app.route({
+    bodyLimit: BODY_BYTES_MAX,
     ...options,
     method,
     url: path,
-    bodyLimit: BODY_BYTES_MAX,
     schema: { ...(params && { params }), ...(query && { querystring: query }), ...(body && { body }) },
     validatorCompiler: checked,
     handler: async (request, reply) => {

@@ -49,6 +49,7 @@ export const statuses: Readonly<Record<string, number>> = {
   'request.invalid': 400,
   'request.too-large': 413,
   'request.lease-lost': 409,
+  'request.worker': 409,
   'request.slow': 408,
   'job.unknown': 404,
   'job.open': 409,

@@ -179,6 +179,65 @@ export const NewPolicy = Type.Object(
 
 export const QueueQuery = query({ model: filter('only this model'), limit: limit(QUEUE_LIMIT, 10_000) })
 
+const Worker = Type.String({
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._:@-]{0,62}$',
+  description: 'what the worker calls itself; not the name of a node',
+})
+const Attempt = Type.Integer({ minimum: 1, description: 'as it stood in what was taken' })
+const LeaseMs = Type.Integer({ minimum: 1_000, maximum: 3_600_000, description: 'how long it may take' })
+
+export const Take = Type.Object(
+  {
+    worker: Worker,
+    model: maybe(Type.String({ minLength: 1, maxLength: 1_024, description: 'only for these; with commas' })),
+    batchSize: maybe(Type.Integer({ minimum: 1, maximum: 100, description: 'how many at most; 1' })),
+    leaseMs: maybe(LeaseMs),
+  },
+  { additionalProperties: false },
+)
+
+export const Completion = Type.Object(
+  {
+    worker: Worker,
+    attempt: Attempt,
+    status: maybe(Type.Integer({ minimum: 200, maximum: 599, description: 'of the answer; 200' })),
+    contentType: maybe(
+      Type.String({
+        pattern: '^[\\x20-\\x7e]{1,256}$',
+        description: 'of the answer; JSON, or plain text where the body is a text, or bytes',
+      }),
+    ),
+    body: maybe(Type.Unknown({ description: 'the answer: JSON, or a text that is taken as it stands' })),
+    bodyBase64: maybe(
+      Type.String({ pattern: '^[A-Za-z0-9+/]*={0,2}$', description: 'the answer, as bytes' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const GivingUp = Type.Object(
+  {
+    worker: Worker,
+    attempt: Attempt,
+    reason: maybe(
+      Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$', description: 'a word for the facts; failed' }),
+    ),
+    retryable: maybe(yes('may somebody else try? true unless told')),
+  },
+  { additionalProperties: false },
+)
+
+export const Extension = Type.Object({ attempt: Attempt, leaseMs: LeaseMs }, { additionalProperties: false })
+
+export const FinishedQuery = query({
+  olderThan: maybe(
+    Type.String({
+      pattern: '^\\d{1,9}(\\.\\d{1,3})?(ms|s|m|h)$',
+      description: 'only what ended so long ago: 24h, 30m, 0s; as --keep-finished unless told',
+    }),
+  ),
+})
+
 export const RequestsQuery = query({
   state: oneOf([...REQUEST_STATES, 'open']),
   model: filter('only this model'),
@@ -473,7 +532,55 @@ export const Waiting = Type.Object({
 })
 export const Queue = Type.Array(Waiting)
 
-const RequestState = word(REQUEST_STATES, 'the first three are open')
+export const Lease = Type.Object({
+  id: text('id of the job'),
+  attempt: whole('goes back with the answer'),
+  until: at('when the lease runs out'),
+  path: text('what was asked'),
+  model: text('canonical name'),
+  deadlineAt: maybe(at('when an answer is of no use any more')),
+  headers: Type.Record(Type.String(), Type.String(), {
+    description: 'of the question, as a node would see them',
+  }),
+  body: maybe(Type.Unknown({ description: 'the question, where it is JSON' })),
+  bodyBase64: maybe(text('the question, where it is not')),
+})
+export const Leases = Type.Array(Lease)
+
+export const Settled = Type.Object({
+  id: text('id of the job'),
+  state: word(['completed', 'queued', 'failed'], 'queued: somebody else may take it'),
+})
+export const Extended = Type.Object({ id: text('id of the job'), until: at('when the lease runs out now') })
+
+const queueFigures = {
+  waiting: whole('in the queue'),
+  waitingJobs: whole('of these, jobs: what a worker may take'),
+  oldestWaitMs: whole('how long the one that came first has been waiting; 0 where none waits'),
+  running: whole('on a node'),
+  leased: whole('with a worker from outside'),
+  lastHour: Type.Object(
+    {
+      completed: whole('answered, whatever the status'),
+      failed: whole('not'),
+      expired: whole('waited too long'),
+      abandoned: whole('left by their clients'),
+      cancelled: whole('called off'),
+    },
+    { description: 'what was over within the last 60 minutes' },
+  ),
+}
+export const QueueStats = Type.Object({
+  ...queueFigures,
+  models: Type.Array(Type.Object({ model: text('canonical name'), ...queueFigures })),
+})
+
+export const CleanedUp = Type.Object({
+  erased: whole('jobs whose question and answer are gone'),
+  bytes: whole('given back to the disk'),
+})
+
+const RequestState = word(REQUEST_STATES, 'the first four are open')
 
 const requestShape = {
   id: text('id of the request'),
@@ -486,9 +593,10 @@ const requestShape = {
   admittedAt: at('when it came'),
   expiresAt: maybe(at('until when it may wait')),
   endedAt: maybe(at('when it was over')),
-  node: maybe(text('where it runs, or ran last')),
+  node: maybe(text('where it runs, or ran last: a node, or a worker from outside')),
   batch: maybe(text('id of the request whose call to the node it shares, or shared last')),
-  attempts: whole('how often it was sent to a node'),
+  leased: maybe(yes('it was with a worker when it ended')),
+  attempts: whole('how often somebody was given the work'),
   waitedMs: whole('in the queue, so far or in all'),
   ttftMs: maybe(whole('from admission to the first byte of the answer')),
   runMs: maybe(whole('on the node that answered')),
@@ -531,7 +639,18 @@ export const Job = Type.Object({
   digest: maybe(text('of the answer: SHA-256, hexadecimal')),
   promptTokens: maybe(whole('as the node counted')),
   outputTokens: maybe(whole('as the node counted')),
-  callback: maybe(yes('somebody is called when it is over')),
+  callback: maybe(
+    Type.Object(
+      {
+        state: word(['awaited', 'due', 'waiting', 'delivered', 'abandoned'], 'awaited: it is not over'),
+        attempts: whole('tries so far, with the one under way'),
+        until: maybe(at('while it waits: when the next try is due')),
+        status: maybe(whole("the receiver's, last")),
+        reason: maybe(text('what went wrong, last')),
+      },
+      { description: 'how far the call is, where somebody wants one' },
+    ),
+  ),
   erased: maybe(yes('neither question nor answer is kept any more')),
 })
 export const Jobs = Type.Array(Job)
@@ -574,7 +693,7 @@ export const Why = Type.Object({
   attempts: Type.Array(
     Type.Object({
       attempt: whole('1, 2, 3 …'),
-      node: text('what was chosen'),
+      node: text('what was chosen, or the worker who took it'),
       at: at('when'),
       waitedMs: whole('in the queue before this attempt'),
       batch: maybe(text('id of the request whose call to the node it shared')),
@@ -720,11 +839,17 @@ export const ConfigTable = Type.Array(ConfigRow)
 export const shapes: Readonly<Record<string, TSchema>> = {
   Candidate,
   ConfigRow,
+  CleanedUp,
+  Completion,
   Entry,
+  Extended,
+  Extension,
+  GivingUp,
   Health,
   Index,
   InferenceQueueRow,
   Job,
+  Lease,
   Model,
   ModelRow,
   NewJob,
@@ -737,6 +862,7 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   Policy,
   PolicyGone,
   Problem,
+  QueueStats,
   Request,
   RequestInFull,
   RequestStatsRow,
@@ -745,6 +871,8 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   ServerStatsRow,
   Setting,
   SettingChange,
+  Settled,
+  Take,
   Waiting,
   Why,
 }

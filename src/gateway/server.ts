@@ -181,7 +181,7 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     if (error instanceof Error && statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
       const [code, message] =
         statusCode === 413
-          ? ['request.too-large', `the request body is larger than ${CONTROL_BYTES_MAX} bytes`]
+          ? ['request.too-large', 'the request body is larger than this door takes']
           : ['request.invalid', error.message]
       return refuse(res, dialect, { status: statusCode, message, code })
     }

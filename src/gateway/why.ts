@@ -151,6 +151,19 @@ function attemptsOf(facts: readonly Entry[], now: number): readonly Attempt[] {
       })
       continue
     }
+    if (fact.type === 'request.leased') {
+      const { worker = '?' } = dataOf(fact)
+      attempts.push({
+        attempt: attempts.length + 1,
+        node: worker,
+        at,
+        waitedMs: at - queuedAt,
+        because: 'a worker of that name took it on a lease',
+        candidates: [],
+        outcome: { as: 'leased', runMs: now - at },
+      })
+      continue
+    }
     const current = attempts.at(-1)
     if (fact.type === 'request.retried') queuedAt = at
     const outcome = current === undefined ? undefined : outcomeOf(fact, now - current.at, at - current.at)
@@ -161,7 +174,7 @@ function attemptsOf(facts: readonly Entry[], now: number): readonly Attempt[] {
   return attempts
 }
 
-const UNDER_WAY = { running: true, answering: true }
+const UNDER_WAY = { running: true, answering: true, leased: true }
 
 function outcomeOf(fact: Entry, soFarMs: number, runMs: number): Attempt['outcome'] | undefined {
   const { at } = fact
@@ -246,7 +259,7 @@ function sentence(
   const said = loads.map(load => saidOfLoad(load, model))
   for (const [i, attempt] of attempts.entries()) {
     const last = i === attempts.length - 1
-    const going = last && (told.state === 'running' || told.state === 'answering')
+    const going = last && told.state in UNDER_WAY
     const ran = going ? 'runs on' : 'ran on'
     const order = attempts.length === 1 ? '' : i === 0 ? 'first ' : 'then '
     const why = attempt.because === '' ? '' : ` because ${attempt.because}`
@@ -295,7 +308,7 @@ function ending(told: RequestSummary, attempts: readonly Attempt[], waits: Waits
       return `The client went away after ${after}, while it was ${place} (${waited})`
     }
     case 'leased':
-      return `A worker, ${told.node ?? '?'}, has it after ${after} (${waited})`
+      return `No answer has been brought after ${after} (${waited})`
     case 'cancelled':
       return `Called off after ${after} (${waited})`
   }
@@ -321,7 +334,9 @@ const TROUBLES: Readonly<Record<string, string>> = {
 function trouble(reason: string | undefined, status: number | undefined): string {
   if (status !== undefined) return `the node answered ${status}`
   if (reason === undefined) return 'why has been forgotten'
-  return TROUBLES[reason] ?? reason
+  return reason.startsWith('worker.')
+    ? `the worker gave up (${reason.slice(7)})`
+    : (TROUBLES[reason] ?? reason)
 }
 
 /** Why the first of a model's line waits, from what would be decided for it now; others wait behind it. */

@@ -21,19 +21,18 @@ export interface Delivery {
   /** What is said, and when the job was over, milliseconds since the epoch. */
   readonly report?: Report
   readonly endedAt?: number
+  /** The job is not kept any more. */
+  readonly erased?: true
 }
 
 interface Calls {
   /** Not settled yet. */
   readonly open: Map<string, Delivery>
-  /** The last ones that are. */
+  /** Settled, and their jobs are kept. */
   readonly settled: Map<string, Delivery>
 }
 
 export type Deliveries = ReturnType<typeof deliveries>
-
-/** How many settled ones are kept; about 300 bytes each. */
-const SETTLED_MAX = 2_000
 
 export const deliveries = () =>
   projection({ open: new Map(), settled: new Map() } as Calls, {
@@ -57,6 +56,11 @@ export const deliveries = () =>
       settle(self, id, { state: 'delivered', since: at, ...data }),
     'delivery.abandoned': (self, { id, at, data }) =>
       settle(self, id, { state: 'abandoned', since: at, ...data }),
+    'spool.erased': ({ open, settled }, { id }) => {
+      settled.delete(id)
+      const call = open.get(id)
+      if (call !== undefined) open.set(id, { ...call, erased: true })
+    },
   })
 
 function end(self: Calls, id: string, at: number, report: Report): void {
@@ -71,6 +75,5 @@ function turn({ open }: Calls, id: string, change: Partial<Delivery>): void {
 function settle(self: Calls, id: string, change: Partial<Delivery>): void {
   const { reason: _past, ...known } = self.open.get(id)!
   self.open.delete(id)
-  self.settled.set(id, { ...known, ...change })
-  if (self.settled.size > SETTLED_MAX) self.settled.delete(self.settled.keys().next().value!)
+  if (!known.erased) self.settled.set(id, { ...known, ...change })
 }

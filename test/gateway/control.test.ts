@@ -555,11 +555,22 @@ t.test('every answer is what the table of doors says it is', async t => {
   house.assign('r2', 'a')
   house.engine.commit('node', 'a', { type: 'node.lose', data: { reason: 'wedged', model: 'tiny:latest' } })
   house.admit('j1', { job: true })
-  const ids = (path: string): readonly string[] => {
+  const leased = { complete: 'j2', fail: 'j3', extend: 'j4' }
+  for (const id of Object.values(leased)) {
+    house.admit(id, { job: true })
+    const until = house.clock.now() + 60_000
+    house.engine.commit('request', id, { type: 'request.lease', data: { worker: 'w', until } })
+  }
+  const ids = (name: string, path: string): readonly string[] => {
     if (!path.includes(':id')) return ['']
+    if (name in leased) return [leased[name as keyof typeof leased]]
     return path.startsWith('/quipu/jobs/') ? ['j1'] : ['r1', 'r2', 'r3']
   }
   const bodies: Record<string, object> = {
+    take: { worker: 'w', model: 'other' },
+    complete: { worker: 'w', attempt: 1, body: 'x' },
+    fail: { worker: 'w', attempt: 1 },
+    extend: { attempt: 1, leaseMs: 1_000 },
     setConfig: { value: '64' },
     rollbackConfig: { to: 0 },
     addNode: { url: 'http://10.0.0.9:11434', name: 'new', hours: '18:00-08:00' },
@@ -572,7 +583,7 @@ t.test('every answer is what the table of doors says it is', async t => {
   const rows = [...all.filter(row => !removes(row)), ...all.filter(removes)]
   for (const [name, { method, path, answer, media, status = 200 }] of rows) {
     if (answer === undefined || media !== undefined) continue
-    for (const id of ids(path)) {
+    for (const id of ids(name, path)) {
       const url = path
         .replace(':name', 'a')
         .replace(':model', 'tiny')

@@ -15,6 +15,8 @@ import { control } from '../../src/gateway/control.ts'
 import { events } from '../../src/gateway/events.ts'
 import { jobDoors } from '../../src/gateway/jobs/doors.ts'
 import { Jobs } from '../../src/gateway/jobs/jobs.ts'
+import { Leases } from '../../src/gateway/jobs/leases.ts'
+import { workers } from '../../src/gateway/jobs/workers.ts'
 import { metrics } from '../../src/gateway/metrics.ts'
 import { openServer } from '../../src/gateway/server.ts'
 import type { NodeVitals } from '../../src/gateway/views.ts'
@@ -98,7 +100,10 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
         bodies,
         work,
         expect: () => ({ waitMs: 7_000 }),
+        mayCall: () => {},
       })
+      const leases = new Leases({ ...common, spool, tidy: work.tidy })
+      await scope.register(workers, { ...common, leases, tidy: work.tidy })
       await scope.register(events, common)
       await scope.register(gauges.plugin)
     },

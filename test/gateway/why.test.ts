@@ -153,6 +153,29 @@ t.test('a retried request that is waiting again does not blame the node it left 
   )
 })
 
+t.test('a worker who had it on a lease is told of as a node is', async t => {
+  const leased = (ms: number, attempt: number) =>
+    [ms, 'request.leased', { worker: 'attic', attempt, until: AT + 9_000 }] as const
+  const took = 'ran on attic because a worker of that name took it on a lease'
+  t.equal(
+    tell(1_300, admitted, leased(100, 1)),
+    'Runs on attic because a worker of that name took it on a lease. No answer has been brought after 1.3 s (waited 0.1 s).',
+  )
+  const story = [
+    leased(100, 1),
+    [300, 'request.retried', { node: 'attic', reason: 'worker.memory', leased: true }],
+    leased(400, 2),
+    [900, 'request.retried', { node: 'attic', reason: 'lapsed', leased: true }],
+    leased(1_000, 3),
+    [1_200, 'request.completed', { node: 'attic', status: 200, leased: true }],
+  ] as const
+  t.equal(
+    tell(0, admitted, ...story),
+    `First ${took}; there, the worker gave up (memory). Then ${took}; there, the lease of its worker ran out. ` +
+      `Then ${took}. Answered 200 after 1.2 s (waited 0.3 s).`,
+  )
+})
+
 t.test('the other nodes are told of by what told against them', async t => {
   const candidates = [
     row('a'),

@@ -38,7 +38,7 @@ t.test(
     await clock.advance(500)
     const answer = { bytes: 1, chunks: 1, attempt: 5, worker: 'w', status: 200 }
     engine.commit('request', 'j', { type: 'request.complete', data: answer })
-    t.equal(estimates.state.runMs.size, 0)
+    t.equal(estimates.state.replicas.size, 0)
     t.equal(requests.state.open.size, 0)
   },
 )

@@ -6,6 +6,7 @@ import type { Config } from '../../config.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { Failure } from '../../failure.ts'
 import type { Journal } from '../../journal/journal.ts'
+import type { Deliveries } from '../../projections/deliveries.ts'
 import type { History } from '../../projections/history.ts'
 import { type Job, type JobsProjection, jobs as jobsOf } from '../../projections/jobs.ts'
 import type { Open, RequestsProjection } from '../../projections/requests.ts'
@@ -19,7 +20,7 @@ import { Trail } from '../trail.ts'
 import { Writer } from '../writer.ts'
 import { whenWritten, whileWritable } from '../writing.ts'
 import { type Jobs, REPLAYED } from './jobs.ts'
-import type { SpoolLike } from './parts.ts'
+import type { Callback, SpoolLike } from './parts.ts'
 import { streamOf } from './stream.ts'
 import { readErase, readJob } from './submission.ts'
 import { markOf, styleFor, tell } from './teller.ts'
@@ -40,6 +41,9 @@ export interface JobDoorsNeeds {
   readonly expect: (open: Open) => { readonly waitMs?: number }
   readonly bodies: Bodies
   readonly work: Jobs
+  readonly deliveries: Deliveries
+  /** Throws a Failure where it may not be called. */
+  readonly mayCall: (callback: Callback) => void
 }
 
 /** Each follows a file. */
@@ -50,7 +54,8 @@ const AGAIN_MIN_MS = 1_000
 const AGAIN_MAX_MS = 60_000
 
 export const jobDoors: FastifyPluginAsync<JobDoorsNeeds> = async (app, needs) => {
-  const { admission, bodies, clock, config, engine, expect, jobs, requests, work } = needs
+  const { admission, bodies, clock, config, deliveries, engine, expect, jobs, mayCall, requests, work } =
+    needs
   const trail = new Trail(needs)
   const streams = new Set<AbortController>()
   const write = whileWritable(engine)
@@ -97,26 +102,26 @@ export const jobDoors: FastifyPluginAsync<JobDoorsNeeds> = async (app, needs) =>
     async ({ by, request: { raw: req }, reply }) => {
       const text = await bodies.whole(req, reply.raw, config.bodyMaxBytes)
       const { path: route, body, wished, key, callback } = await readJob(text, req.headers)
-      if (callback !== undefined) throw new Refusal('request.invalid', 'callbacks are not taken yet')
+      if (callback !== undefined) mayCall(callback)
       const headers = { ...req.headers, 'content-type': 'application/json' }
       delete headers['content-encoding']
       const verdict = await admission.judge({ route, body, headers, by, wished, wishName: wish => wish })
       if (verdict.as === 'refused') return refused(reply, verdict.refused)
       if (verdict.as === 'nameless') throw new Refusal('request.invalid', 'body names no model')
       if (verdict.as === 'unload') throw new Refusal('request.invalid', 'to unload a model is no job')
-      const { id, fresh } = await work.submit({ target: route, headers, body, key }, verdict)
+      const { id, fresh } = await work.submit({ target: route, headers, body, key, callback }, verdict)
       reply.header('Location', `/quipu/jobs/${id}`)
       if (!fresh) reply.headers(REPLAYED)
-      return jobView(await found(id, reply))
+      return jobView(await found(id, reply), deliveries)
     },
     write,
   )
 
   hang(app, doors.jobs, ({ query: { limit = JOBS_LIMIT, ...wanted }, reply }) =>
-    whenWritten(needs, reply, someJobs(jobs, { ...wanted, limit })),
+    whenWritten(needs, reply, someJobs({ jobs, deliveries }, { ...wanted, limit })),
   )
   hang(app, doors.job, async ({ params, reply }) =>
-    whenWritten(needs, reply, jobView(await found(params.id, reply))),
+    whenWritten(needs, reply, jobView(await found(params.id, reply), deliveries)),
   )
 
   hang(
@@ -127,7 +132,7 @@ export const jobDoors: FastifyPluginAsync<JobDoorsNeeds> = async (app, needs) =>
       if (job.endedAt === undefined) engine.commit('request', id, { type: 'request.cancel', data: {}, by })
       else if (job.state !== 'cancelled') throw new Refusal('job.over', `it is over: ${job.state}`)
       await engine.settled()
-      return jobView(job)
+      return jobView(job, deliveries)
     },
     write,
   )

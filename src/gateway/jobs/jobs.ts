@@ -23,7 +23,7 @@ import type { Visit } from '../visit.ts'
 import { Digests, scopeOf } from './digests.ts'
 import { Intake, type Taken } from './intake.ts'
 import { News } from './news.ts'
-import type { BodyHead, Proof, SpoolLike } from './parts.ts'
+import { type BodyHead, CALLBACK, type Callback, type Proof, type SpoolLike } from './parts.ts'
 import { Readers } from './readers.ts'
 import { Runner } from './runner.ts'
 import { Tidy } from './tidy.ts'
@@ -68,7 +68,10 @@ export class Jobs {
   }
 
   /** A job as its doors take it: it may wait long, and is of the class `batch` unless it says otherwise. */
-  submit({ target, headers, body, key }: Question, { order, ...verdict }: Admissible): Promise<Taken> {
+  submit(
+    { target, headers, body, key, callback }: Question,
+    { order, ...verdict }: Admissible,
+  ): Promise<Taken> {
     const { config } = this.#needs
     return this.#intake.take({
       order: { ...order, class: order.class ?? 'batch' },
@@ -77,6 +80,7 @@ export class Jobs {
       asked: body,
       waitMaxMs: config.jobWaitMaxMs,
       attemptsMax: config.jobAttemptsMax,
+      ...(callback !== undefined && { callback }),
       ...(key !== undefined && { key: [...scopeOf(order.client, headers), key] }),
     })
   }
@@ -139,6 +143,11 @@ export class Jobs {
     return this.tidy.prove(ids, this.#needs.config.data)
   }
 
+  /** Who wants to be called when it is over; undefined where nobody does, or it has been erased. */
+  async callback(id: string): Promise<Callback | undefined> {
+    return (await this.#needs.spool.head(id, CALLBACK)) as Callback | undefined
+  }
+
   /** Is an attempt of it under way here? */
   runs(id: string): boolean {
     return this.#runner.runs(id)
@@ -167,6 +176,8 @@ export interface Question {
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
   readonly key: string | undefined
+  /** Who wants to be called when it is over. */
+  readonly callback?: Callback | undefined
 }
 
 function headOf(

@@ -47,6 +47,9 @@ export const BODY = 'body'
 /** Who wants to be called when it is over, in the head. */
 export const CALLBACK = 'callback'
 
+/** Where to call when the job is over, and what to sign the call with. */
+export type Callback = { readonly url: string; readonly secret?: string }
+
 export function answerPart(attempt: number): string {
   return `answer-${attempt}`
 }

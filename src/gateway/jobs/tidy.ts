@@ -115,6 +115,18 @@ export class Tidy {
     return this.#erase(ids, 'asked', known => this.#needs.spool.eraseAndProve(known, dir))
   }
 
+  /** All that ended so long ago, now, because somebody asked for it. */
+  async clear(olderThanMs: number): Promise<readonly Gone[]> {
+    const { clock } = this.#needs
+    const now = clock.now()
+    const gone: Gone[] = []
+    for (;;) {
+      const old = this.#oldest(({ endedAt = 0 }) => now - endedAt >= olderThanMs)
+      if (old.length === 0) return gone
+      gone.push(...(await this.erase(old, 'asked')))
+    }
+  }
+
   #erase<Row extends Gone>(
     ids: readonly string[],
     why: Why,

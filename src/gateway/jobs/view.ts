@@ -1,5 +1,6 @@
 /** Jobs as the house's own doors show them. */
 import { canonicalName } from '../../../machines/name.ts'
+import type { Deliveries } from '../../projections/deliveries.ts'
 import type { Job, JobsProjection } from '../../projections/jobs.ts'
 import type { Job as JobShape, Told } from '../schema.ts'
 
@@ -12,23 +13,38 @@ export interface WantedJobs {
   readonly limit: number
 }
 
-export function jobView({
-  variant: _load,
-  callback,
-  node,
-  attempt,
-  ...told
-}: Job & { erased?: true }): JobView {
+export function jobView(
+  { variant: _load, callback: _wanted, node, attempt, ...told }: Job & { erased?: true },
+  deliveries?: Deliveries,
+): JobView {
+  const callback = deliveries && callbackView(deliveries, told.id)
   return {
     ...told,
     attempts: attempt,
     ...(node !== '' && { node }),
-    ...(callback && { callback: true }),
+    ...(callback !== undefined && { callback }),
+  }
+}
+
+/** How far the call about a job is, where somebody wants one. */
+function callbackView({ state: calls }: Deliveries, id: string): JobView['callback'] {
+  const call = calls.open.get(id) ?? calls.settled.get(id)
+  if (call === undefined) return undefined
+  const { state, attempt: attempts, until, status, reason } = call
+  return {
+    state: state === 'unordered' ? 'due' : state,
+    attempts,
+    ...(until !== undefined && { until }),
+    ...(status !== undefined && { status }),
+    ...(reason !== undefined && { reason }),
   }
 }
 
 /** Newest first. */
-export function someJobs({ state }: JobsProjection, wanted: WantedJobs): readonly JobView[] {
+export function someJobs(
+  { jobs: { state }, deliveries }: { readonly jobs: JobsProjection; readonly deliveries: Deliveries },
+  wanted: WantedJobs,
+): readonly JobView[] {
   const states = words(wanted.state)
   const models = words(wanted.model)?.map(word => canonicalName(word) ?? word)
   const clients = words(wanted.client)
@@ -39,7 +55,7 @@ export function someJobs({ state }: JobsProjection, wanted: WantedJobs): readonl
     if (states?.some(word => word === job.state || word === either) === false) continue
     if (models?.includes(job.model) === false) continue
     if (clients?.some(client => isOf(job, client)) === false) continue
-    found.push(jobView(job))
+    found.push(jobView(job, deliveries))
   }
   return found
 }
