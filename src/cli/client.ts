@@ -15,6 +15,8 @@ interface Ask {
   readonly body?: object
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
+  /** Is this an answer, though its status is an error's? */
+  readonly takes?: (response: Response) => boolean
 }
 
 export class Client {
@@ -59,9 +61,24 @@ export class Client {
     if (rest !== '') yield rest
   }
 
+  /** What a node answered, as the house has kept it: bytes of any sort, errors too. */
+  async answer(path: string): Promise<{ readonly status: number; readonly body: AsyncIterable<Uint8Array> }> {
+    const takes = ({ headers }: Response): boolean => headers.has('x-quipu-node')
+    const { status, body } = await this.#send(path, { takes })
+    return { status, body: this.#whole(body) }
+  }
+
+  async *#whole(body: Response['body']): AsyncGenerator<Uint8Array> {
+    try {
+      yield* body ?? []
+    } catch (error) {
+      throw this.#brokenOff(error)
+    }
+  }
+
   async #send(
     path: string,
-    { method = 'GET', query = {}, body, headers = {}, signal }: Ask,
+    { method = 'GET', query = {}, body, headers = {}, signal, takes = () => false }: Ask,
   ): Promise<Response> {
     const content = body === undefined ? {} : { 'content-type': 'application/json' }
     let response: Response
@@ -75,7 +92,7 @@ export class Client {
     } catch (error) {
       throw signal?.aborted && (error as Error).name === 'AbortError' ? error : this.#silence(error)
     }
-    if (response.ok) return response
+    if (response.ok || takes(response)) return response
     throw await this.#refusal(response)
   }
 

@@ -33,6 +33,10 @@ const verbs: Readonly<Record<string, Entry>> = {
   },
   ps: { does: 'list the models in memory, and where', load: async () => (await import('./ps.ts')).ps },
   queue: { does: 'show who waits, and for what', load: async () => (await import('./queue.ts')).queue },
+  jobs: {
+    does: 'submit jobs, list them, fetch their answers, cancel them',
+    load: async () => (await import('./jobs.ts')).jobs,
+  },
   requests: { does: 'list the last requests', load: async () => (await import('./requests.ts')).requests },
   explain: {
     does: 'tell why a request went where it went',

@@ -14,6 +14,7 @@ const STATES = [
   'queued',
   'running',
   'answering',
+  'leased',
   'completed',
   'failed',
   'expired',
@@ -29,7 +30,7 @@ export const requests: Verb = {
     state: {
       value: 'STATE',
       fallback: 'all',
-      sentence: `only these: ${STATES.join(', ')} (which is the first three); several with commas`,
+      sentence: `only these: ${STATES.join(', ')} (which is the first four); several with commas`,
     },
     model: { value: 'NAME', fallback: 'all', sentence: 'only this model; several with commas' },
     node: {

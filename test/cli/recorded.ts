@@ -264,6 +264,45 @@ export const requests = [
 ]
 
 const hash = 'VH4QUCLu2JC1D0ygK8Tx3Y6-lpkoC26hVKtIw94T_wM'
+export const jobs = [
+  {
+    id: ID.replace(/T$/, 'Y'),
+    state: 'completed',
+    path: '/api/chat',
+    model: 'tiny:latest',
+    client: 'lab',
+    priority: 5,
+    class: 'batch',
+    bodyBytes: 70,
+    admittedAt: AT,
+    expiresAt: AT + 86_400_000,
+    attempts: 2,
+    node: 'gpu-a',
+    endedAt: AT + 125_000,
+    status: 200,
+    bytes: 1_723,
+    digest: DIGEST,
+    promptTokens: 7,
+    outputTokens: 1_020,
+    callback: { state: 'waiting', attempts: 2, until: AT + 185_000, status: 503, reason: 'status' },
+  },
+  {
+    id: ID.replace(/T$/, 'Z'),
+    state: 'queued',
+    path: '/api/generate',
+    model: 'embed:latest',
+    client: '127.0.0.1',
+    priority: 9,
+    class: 'interactive',
+    bodyBytes: 70,
+    admittedAt: AT,
+    expiresAt: AT + 86_400_000,
+    deadlineAt: AT + 3_600_000,
+    attempts: 0,
+    callback: { state: 'awaited', attempts: 0 },
+  },
+] as const
+
 const entry = (seq: number, after: number, type: string, data: unknown, id = ID, by?: string) => ({
   seq,
   at: AT + after,
