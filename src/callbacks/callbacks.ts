@@ -3,6 +3,7 @@
  * again, later and later, until they have taken it or all tries are used up. Rather twice than never: a house that dies
  * between a call and the fact of it calls again.
  */
+import { Refusal } from '../../machines/entity.ts'
 import type { Clock } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
@@ -58,7 +59,7 @@ export class Callbacks {
     })
   }
 
-  /** May this be called, as far as that can be told now? Throws a Failure `callback.url` or `callback.address`. */
+  /** May this be called, as far as that can be told now? Throws a Refusal `callback.url` or `callback.address`. */
   check(target: Target): void {
     this.#targets.check(target)
   }
@@ -103,8 +104,9 @@ export class Callbacks {
       status = await this.#send(delivery, abort.signal)
       if (status < 200 || status > 299) trouble = { reason: 'status', retryable: status !== GONE }
     } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      trouble = { reason: error.code.slice(error.code.indexOf('.') + 1), retryable: error.retryable }
+      if (!(error instanceof Failure || error instanceof Refusal)) throw error
+      const retryable = error instanceof Failure && error.retryable
+      trouble = { reason: error.code.slice(error.code.indexOf('.') + 1), retryable }
     } finally {
       timer.cancel()
     }
@@ -137,7 +139,7 @@ export class Callbacks {
     if (found.secret !== undefined) {
       headers['x-quipu-signature'] = signature(found.secret, body, clock.now())
     }
-    const objection = (address: string): Failure | undefined => this.#targets.objection(address)
+    const objection = (address: string): string | undefined => this.#targets.objection(address)
     return post({ url: this.#targets.check(found), headers, body, objection, signal })
   }
 }

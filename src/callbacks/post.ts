@@ -12,7 +12,7 @@ export interface Letter {
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
   /** Why an address may not be called. */
-  readonly objection: (address: string) => Failure | undefined
+  readonly objection: (address: string) => string | undefined
   readonly signal: AbortSignal
 }
 
@@ -21,9 +21,13 @@ export interface Letter {
  * `callback.broken`, or `callback.timeout` where the signal said stop.
  */
 export function post({ url, headers, body, objection, signal }: Letter): Promise<number> {
+  const judged = (address: string): Failure | undefined => {
+    const why = objection(address)
+    return why === undefined ? undefined : new Failure('callback.address', why)
+  }
   return new Promise((resolve, reject) => {
-    const why = objection(hostOf(url)) // an address is not looked up
-    if (why !== undefined) return reject(why)
+    const failure = judged(hostOf(url)) // an address is not looked up
+    if (failure !== undefined) return reject(failure)
     const secure = url.protocol === 'https:'
     let connected = false
     const fail = (cause: Error): void => {
@@ -36,7 +40,7 @@ export function post({ url, headers, body, objection, signal }: Letter): Promise
     const request = (secure ? https : http).request(url, {
       method: 'POST',
       headers: { ...headers, 'content-length': Buffer.byteLength(body) },
-      lookup: guarded(objection) as never,
+      lookup: guarded(judged) as never,
       agent: false,
       signal,
     })

@@ -3,10 +3,9 @@
  * a POST, from inside its owner's network: so only addresses of the public internet may be called, and those that the
  * owner allows. A name is judged by what it resolves to at the moment of each call.
  */
-import type { BlockList } from 'node:net'
-import { isIP } from 'node:net'
+import { type BlockList, isIP } from 'node:net'
+import { Refusal } from '../../machines/entity.ts'
 import { hostOf, ranges, within } from '../address.ts'
-import { Failure } from '../failure.ts'
 
 export interface Target {
   readonly url: string
@@ -52,7 +51,7 @@ export class Targets {
     this.#allowed = ranges(allowed, '--allow-callback')
   }
 
-  /** As far as it can be judged without asking for a name. Throws a Failure `callback.url` or `callback.address`. */
+  /** As far as it can be judged without asking for a name. Throws a Refusal `callback.url` or `callback.address`. */
   check({ url: text }: Target): URL {
     if (text.length > URL_LENGTH_MAX) throw bad(`a callback's URL has at most ${URL_LENGTH_MAX} characters`)
     if (!URL.canParse(text)) throw bad("the callback's URL is not one; write it as https://HOST/PATH")
@@ -64,24 +63,23 @@ export class Targets {
       throw bad("the callback's URL must not hold a user or password; check the signature instead")
     }
     const host = hostOf(url)
-    const found = LOCALHOST.test(host)
-      ? LOOPBACK.map(address => this.objection(address))
-      : [this.objection(host)]
-    if (found.every(failure => failure !== undefined)) throw found[0]
+    const addresses = LOCALHOST.test(host) ? LOOPBACK : [host]
+    const objections = addresses.map(address => this.objection(address))
+    if (objections.every(why => why !== undefined)) throw new Refusal('callback.address', objections[0]!)
     return url
   }
 
   /** Why this address may not be called. Names are no objection: they are judged when they are resolved. */
-  objection(address: string): Failure | undefined {
+  objection(address: string): string | undefined {
     const family = isIP(address)
     if (family === 0 || within(this.#allowed, address)) return undefined
     const open = !within(special, address) && (family === 4 || within(unicast, address))
     if (open) return undefined
     const remedy = `if it may be called, start the house with --allow-callback ${address}/${family === 4 ? 32 : 128}`
-    return new Failure('callback.address', `${address} is not an address of the public internet; ${remedy}`)
+    return `${address} is not an address of the public internet; ${remedy}`
   }
 }
 
-function bad(message: string): Failure {
-  return new Failure('callback.url', message)
+function bad(message: string): Refusal {
+  return new Refusal('callback.url', message)
 }

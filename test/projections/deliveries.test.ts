@@ -43,6 +43,14 @@ t.test('who is to be called, and how far that is', async t => {
   t.match(settled.get('expired'), { state: 'abandoned', attempt: 1, reason: 'status' })
   t.same([...open.keys()], ['cancelled', 'awaited'])
 
+  // What is erased is forgotten: settled at once, open once it is settled.
+  for (const id of ['failed', 'cancelled'])
+    engine.commit('spool', id, { type: 'spool.erase', data: { why: 'asked', bytes: 0 } })
+  t.equal(open.get('cancelled')?.state, 'due')
+  const gone = { reason: 'erased', retryable: false, chance: 0.5 }
+  engine.commit('delivery', 'cancelled', { type: 'delivery.fail', data: gone })
+  t.same([[...settled.keys()], [...open.keys()]], [['expired'], ['awaited']])
+
   await engine.settled()
   const again = deliveries()
   await new Engine(journal, clock, [again]).replay()

@@ -42,7 +42,7 @@ export interface JobDoorsNeeds {
   readonly bodies: Bodies
   readonly work: Jobs
   readonly deliveries: Deliveries
-  /** Throws a Failure where it may not be called. */
+  /** Throws a Refusal where it may not be called. */
   readonly mayCall: (callback: Callback) => void
 }
 
