@@ -92,6 +92,8 @@ is set wins over flags, and stays over restarts.
                           [off; QUIPU_CLOUD]
   --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off;
                           QUIPU_LINK_LOCAL]
+  --allow-callback CIDR   addresses that jobs may call back to, beyond those of the public internet;
+                          repeatable [none; QUIPU_ALLOW_CALLBACKS]
   --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
                           QUIPU_QUEUE_MAX]
   --client-queue-max N    requests of one client that may wait; one more is refused with 503 and
@@ -161,8 +163,8 @@ usage: quipu events [options]
 Prints the facts of a running house as they come to be on its disk, one a line: time, seq, fact,
 whose, and what. When the connection breaks it comes back, and goes on where it was.
 
-  --kind KIND             only facts about node, breaker, model, replica, request, policy, setting,
-                          spool; several with commas [all]
+  --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
+                          setting, spool; several with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
@@ -199,6 +201,48 @@ examples:
       the newest request
   quipu requests --state failed
       lists ids to explain
+
+`
+
+exports[`test/cli/main.test.ts > TAP > jobs --help says everything jobs takes > must match snapshot 1`] = `
+usage: quipu jobs [ls] [options]
+       quipu jobs submit FILE [options]
+       quipu jobs show ID [options]
+       quipu jobs result ID [options]
+       quipu jobs cancel ID [options]
+
+Submits jobs and prints their ids (submit), lists them, newest first (ls), tells how one stands
+(show), prints its answer as it came (result), or calls it off, wherever it is (cancel). FILE holds
+one job as JSON, {"path": "/api/generate", "body": {"model": …}, …}, or one a line; with --path it
+holds the body alone; - is stdin.
+
+  --path PATH             submit: what is asked, as /api/chat or /v1/messages [the job says]
+  --priority N            submit: 9 goes first, 0 last [5]
+  --class CLASS           submit: interactive or batch [batch]
+  --deadline TIME         submit: when an answer is of no use any more; 2h from now, or
+                          2031-01-30T08:00:00Z [none]
+  --key KEY               submit: the same key brings the same job, not another one [none]
+  --callback URL          submit: what to call when it is over [none]
+  --secret-file FILE      submit: what the call is signed with is in this file [calls are not
+                          signed]
+  --state STATE           ls: only these: queued, running, answering, leased, completed, failed,
+                          expired, cancelled, open, finished (open is the first four); several with
+                          commas [all]
+  --model NAME            ls: only this model; several with commas [all]
+  --client NAME           ls: only of this client; submit: who asks [all; submit: the address]
+  --limit N               ls: how many at most [20]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu jobs submit night.ndjson --class batch
+      one job a line; prints their ids
+  echo '{"model":"llama3.2","prompt":"hi"}' | quipu jobs submit - --path /api/generate
+      a job from a body
+  quipu jobs result 01M7Z02NPBY5W9M7ATPG6V6H9Q > answer.json
+      the bytes as the node wrote them
 
 `
 
@@ -341,9 +385,9 @@ usage: quipu requests [options]
 
 Lists the requests that are open and the last ones that are over, newest first.
 
-  --state STATE           only these: queued, running, answering, completed, failed, expired,
-                          abandoned, cancelled, open (which is the first three); several with commas
-                          [all]
+  --state STATE           only these: queued, running, answering, leased, completed, failed,
+                          expired, abandoned, cancelled, open (which is the first four); several
+                          with commas [all]
   --model NAME            only this model; several with commas [all]
   --node NAME             only what was sent to this node; several with commas [all]
   --client ADDR           only from this address; several with commas [all]
@@ -386,6 +430,8 @@ nodes. Every option can also be given as the variable named behind its default.
                           [off; QUIPU_CLOUD]
   --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off;
                           QUIPU_LINK_LOCAL]
+  --allow-callback CIDR   addresses that jobs may call back to, beyond those of the public internet;
+                          repeatable [none; QUIPU_ALLOW_CALLBACKS]
   --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
                           QUIPU_QUEUE_MAX]
   --client-queue-max N    requests of one client that may wait; one more is refused with 503 and
@@ -587,6 +633,7 @@ usage: quipu VERB [options]
   policy                  say where a model may run, and how it is loaded
   ps                      list the models in memory, and where
   queue                   show who waits, and for what
+  jobs                    submit jobs, list them, fetch their answers, cancel them
   requests                list the last requests
   explain                 tell why a request went where it went
   stats                   print tables of what happened
