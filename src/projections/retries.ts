@@ -21,7 +21,7 @@ const SHARE = 0.1
 /** A house that is asked little may retry all the same. */
 const FLOOR = 10
 
-/** No connection came about, so no node did any work; a restart and a lease that ran out are no node's failures. */
+/** No connection came about, so no node did any work; a restart is no node's failure, nor is what a worker gives up. */
 const FREE: ReadonlySet<string> = new Set(['refused', 'restart', 'lapsed'])
 
 export const retries = () => {
@@ -36,8 +36,8 @@ export const retries = () => {
       if (batch === id) riders.delete(id)
       else riders.add(id)
     },
-    'request.retried': (seconds, { id, at, data: { reason } }) => {
-      if (!riders.delete(id) && !isFree(reason)) secondOf(seconds, at).retried += 1
+    'request.retried': (seconds, { id, at, data: { reason, leased } }) => {
+      if (!riders.delete(id) && !leased && !isFree(reason)) secondOf(seconds, at).retried += 1
     },
     'request.completed': over,
     'request.failed': over,

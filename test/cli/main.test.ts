@@ -92,7 +92,6 @@ const MISUSES: readonly (readonly [string, RegExp])[] = [
   ['jobs show x --path y', /--path goes with jobs submit/],
   ['jobs cancel x --client y', /--client goes with jobs ls and submit/],
   ['jobs result x --json', /prints the answer as it came/],
-  ['nodes add x,y=1', /is not one of name=/],
   ['nodes add x --label y', /is not KEY=VALUE/],
   ['audit --expect 7', /is not a head/],
   ['sim --speed fast', /--speed: "fast" is not a number/],
