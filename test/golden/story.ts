@@ -1,6 +1,6 @@
 /**
  * Writes a golden journal: one small story in which every fact there is happens once or more, under a virtual clock.
- * Run once for a release, `node test/golden/story.ts > test/golden/0.1.0.json`; what it wrote is replayed for ever.
+ * Run once for a release, `node test/golden/story.ts > test/golden/0.2.0.json`; what it wrote is replayed for ever.
  */
 import { yard } from '../scheduler/yard.ts'
 
@@ -79,6 +79,73 @@ for (const [type, data] of [
 ] as const) {
   engine.attempt('model', 'tiny:latest', { type, data, by: '127.0.0.1' } as never)
 }
+// A job that a worker takes, extends, and brings back too late; then one that is called off.
+const job = {
+  path: '/api/chat',
+  model: 'tiny:latest',
+  client: 'night',
+  priority: 2,
+  bodyBytes: 90,
+  attemptsMax: 5,
+  expiresAt: clock.now() + 86_400_000,
+  class: 'batch',
+  deadlineAt: clock.now() + 86_400_000,
+  variant: 'num_ctx=8192',
+  labels: { gpu: 'none' },
+  estimate: { promptTokens: 20, outputTokens: 200, waitMs: 1_000 },
+  job: true,
+  key: 'k1',
+  bodyDigest: 'b1',
+  callback: true,
+} as const
+const worker = { attempt: 1, worker: 'attic', bytes: 40, chunks: 1, digest: 'a1', status: 200 }
+engine.attempt('request', 'job', { type: 'request.admit', data: job })
+engine.attempt('request', 'job', {
+  type: 'request.lease',
+  data: { worker: 'attic', until: clock.now() + 1_000 },
+})
+engine.attempt('request', 'job', {
+  type: 'request.extend',
+  data: { attempt: 1, worker: 'attic', until: clock.now() + 2_000 },
+} as never)
+await clock.advance(3_000)
+engine.attempt('request', 'job', { type: 'request.complete', data: worker })
+engine.attempt('request', 'job', {
+  type: 'request.lease',
+  data: { worker: 'attic', until: clock.now() + 9_000 },
+})
+engine.attempt('request', 'job', { type: 'request.complete', data: { ...worker, attempt: 2 } })
+engine.attempt('request', 'other', { type: 'request.admit', data: job })
+engine.attempt('request', 'other', { type: 'request.cancel', data: {}, by: 'cli' })
+engine.attempt('delivery', 'job', {
+  type: 'delivery.order',
+  data: { state: 'completed', status: 200, bytes: 40, digest: 'a1' },
+})
+engine.attempt('delivery', 'job', {
+  type: 'delivery.fail',
+  data: { reason: 'status', status: 503, retryable: true, chance: 0.5 },
+})
+await clock.advance(60_000)
+engine.attempt('delivery', 'job', { type: 'delivery.deliver', data: { status: 204 } })
+engine.attempt('delivery', 'other', { type: 'delivery.order', data: { state: 'cancelled' } })
+engine.attempt('delivery', 'other', {
+  type: 'delivery.fail',
+  data: { reason: 'address', retryable: false, chance: 0.5 },
+})
+engine.attempt('spool', 'job', { type: 'spool.erase', data: { why: 'asked', bytes: 130 } })
+engine.attempt('policy', 'tiny:latest', {
+  type: 'policy.set',
+  data: { avoid: ['gpu-2'], numCtxMax: 8_192, keepAliveS: -1 },
+  by: 'cli',
+})
+engine.attempt('policy', 'tiny:latest', { type: 'policy.clear', data: {}, by: 'cli' })
+engine.attempt('setting', 'queue-max', {
+  type: 'setting.set',
+  data: { value: '64', start: '512' },
+  by: 'cli',
+})
+engine.attempt('setting', 'queue-max', { type: 'setting.reset', data: { start: '512' }, by: 'cli' })
+
 engine.attempt('replica', 'tiny:latest@gpu-1', { type: 'replica.unload', data: {} })
 for (const node of ['gpu-1', 'gpu-2']) {
   engine.attempt('replica', `tiny:latest@${node}`, { type: 'replica.remove', data: {} })
