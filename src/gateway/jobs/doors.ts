@@ -192,7 +192,7 @@ export const jobDoors: FastifyPluginAsync<JobDoorsNeeds> = async (app, needs) =>
         .map(({ id }) => id)
       for (const id of ids) engine.attempt('request', id, { type: 'request.cancel', data: {}, by })
       await engine.settled()
-      return work.erase(ids)
+      return work.erase(ids, by)
     },
     write,
   )

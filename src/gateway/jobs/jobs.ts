@@ -138,9 +138,9 @@ export class Jobs {
   }
 
   /** Erases what has ended, once nothing of it is under way any more, and looks for what is left. */
-  async erase(ids: readonly string[]): Promise<readonly Proof[]> {
+  async erase(ids: readonly string[], by: string): Promise<readonly Proof[]> {
     await Promise.all(ids.map(id => this.#runner.over(id)))
-    return this.tidy.prove(ids, this.#needs.config.data)
+    return this.tidy.prove(ids, this.#needs.config.data, by)
   }
 
   /** Who wants to be called when it is over; undefined where nobody does, or it has been erased. */

@@ -111,8 +111,8 @@ export class Tidy {
   }
 
   /** The same, because somebody asked for it and wants to see that nothing is left; `dir` is the data folder. */
-  prove(ids: readonly string[], dir: string): Promise<readonly Proof[]> {
-    return this.#erase(ids, 'asked', known => this.#needs.spool.eraseAndProve(known, dir))
+  prove(ids: readonly string[], dir: string, by: string): Promise<readonly Proof[]> {
+    return this.#erase(ids, 'asked', known => this.#needs.spool.eraseAndProve(known, dir), by)
   }
 
   /** All that ended so long ago, now, because somebody asked for it. */
@@ -131,6 +131,7 @@ export class Tidy {
     ids: readonly string[],
     why: Why,
     how: (known: readonly string[]) => Promise<readonly Row[]>,
+    by = 'tidy',
   ): Promise<readonly Row[]> {
     // One after the other: two must not both say of the same job that they have erased it.
     const erased = this.#last.then(async () => {
@@ -139,7 +140,7 @@ export class Tidy {
       const rows = await how(known)
       const bytes = new Map(rows.map(row => [row.id, row.bytes]))
       for (const id of known) {
-        engine.commit('spool', id, { type: 'spool.erase', data: { why, bytes: bytes.get(id) ?? 0 } })
+        engine.commit('spool', id, { type: 'spool.erase', data: { why, bytes: bytes.get(id) ?? 0 }, by })
       }
       return rows
     })

@@ -174,10 +174,10 @@ t.test('what is open is not erased, however it is asked', async t => {
   await s.admit('over')
   s.cancel('over')
   t.match(await s.tidy.erase(['open', 'over', 'unknown'], 'asked'), [{ id: 'over' }])
-  t.match(await s.tidy.prove(['open', 'over'], s.dir), [])
+  t.match(await s.tidy.prove(['open', 'over'], s.dir, 'me'), [])
   t.same(s.items(), ['open'])
   s.cancel('open')
-  const twice = await Promise.all([s.tidy.erase(['open'], 'asked'), s.tidy.prove(['open'], s.dir)])
+  const twice = await Promise.all([s.tidy.erase(['open'], 'asked'), s.tidy.prove(['open'], s.dir, 'me')])
   t.same(
     twice.map(rows => rows.length),
     [1, 0],
