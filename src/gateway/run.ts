@@ -70,6 +70,8 @@ export class Runs {
   async run(run: Run): Promise<Ending> {
     const { id, model, route, node, url, batch, out, sink, headers } = run
     const { batches, clock, engine, upstream } = this.#needs
+    // It was removed while the decision went to the disk.
+    if (url === '') return { as: 'unreached', failure: GONE_NODE }
     const running: Running = { node, model, heardAt: clock.monotonic() }
     this.#running.set(id, running)
     const holding = new Holding(this.#needs, id)
@@ -134,6 +136,7 @@ export function isRetried(status: number): boolean {
   return RETRIED.has(status)
 }
 
+const GONE_NODE = new Failure('ollama.refused', 'there is no such node any more', { retryable: true })
 const BUSY_NODE = new Failure('ollama.busy', 'the node is busy', { retryable: true })
 const ERROR_NODE = new Failure('ollama.error', 'the node answered with an error', { retryable: true })
 

@@ -39,3 +39,32 @@ t.test('once the retry budget is spent, a client hears of the first failure, and
   await y.clock.advance(61_000)
   t.equal(fails('a minute later', 'ollama.broken'), 'retried')
 })
+
+t.test(
+  'a node that was removed while the decision went to the disk is one that takes no connections',
+  async t => {
+    const y = yard()
+    const runs = new Runs({
+      ...y,
+      config: { slowMove: 'off' },
+      upstream: url => {
+        throw new TypeError(`Invalid URL ${url}`)
+      },
+      batches: { upstream: (_id, _batch, node) => node },
+      decodeTps: () => undefined,
+      elsewhere: () => false,
+    })
+    const ending = await runs.run({
+      id: 'r',
+      model: 'm',
+      route: '/api/chat',
+      node: 'gone',
+      url: '',
+      out: { method: 'POST', path: '/api/chat', headers: {}, body: null },
+      sink: {} as never,
+      headers: {},
+      onCut: () => {},
+    })
+    t.match(ending, { as: 'unreached', failure: { code: 'ollama.refused', retryable: true } })
+  },
+)
