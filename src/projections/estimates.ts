@@ -24,7 +24,7 @@ export interface Seen {
 }
 
 /** A model on a node: what was seen there, and what was seen of the model on all nodes of that sort. */
-interface Known extends Seen {
+export interface Known extends Seen {
   readonly model: string
   readonly node: string
   sizeBytes: number
@@ -188,13 +188,20 @@ const SIZE_PRIOR_BYTES = 4e9
 
 /** What it took there; else what it took on other nodes of its sort; else what its size suggests. */
 export function loadEstimateMs(self: Estimates, replica: string): number {
-  const { loadMs, kin, sizeBytes } = look(self, replica)
-  return Math.round(loadMs ?? kin.loadMs ?? LOAD_PRIOR_MS + sizeBytes / DISK_BYTES_PER_MS)
+  return loadMsOf(look(self, replica))
 }
 
 /** How long an answer takes there once it has begun to run, together with `together - 1` others. */
 export function runEstimateMs(self: Estimates, replica: string, tokens?: Tokens, together = 1): number {
-  const there = look(self, replica)
+  return runMsOf(self, look(self, replica), tokens, together)
+}
+
+/** The same, for who asks of one replica again and again. */
+export function loadMsOf({ loadMs, kin, sizeBytes }: Known): number {
+  return Math.round(loadMs ?? kin.loadMs ?? LOAD_PRIOR_MS + sizeBytes / DISK_BYTES_PER_MS)
+}
+
+export function runMsOf(self: Estimates, there: Known, tokens?: Tokens, together = 1): number {
   const { model, kin, sizeBytes } = there
   const seen = there.runMs ?? kin.runMs
   // What has no tokens to count (embeddings) takes what it took.
@@ -206,7 +213,7 @@ export function runEstimateMs(self: Estimates, replica: string, tokens?: Tokens,
 }
 
 /** What was seen of a model on a node; nothing where nothing was. */
-export function seenOf(self: Estimates, replica: string): Seen {
+export function seenOf(self: Estimates, replica: string): Known {
   return look(self, replica)
 }
 

@@ -45,6 +45,8 @@ export interface Requests {
   readonly waitingCount: number
   /** By node, then model: how many run there. Those that share a call are one. */
   readonly running: Map<string, Map<string, number>>
+  /** The same by model, then node. */
+  readonly runningOf: Map<string, Map<string, number>>
   /** By node: how many run there in all. */
   readonly loads: Map<string, number>
 }
@@ -138,6 +140,7 @@ function nobody(): Requests {
       return queue.count
     },
     running: new Map(),
+    runningOf: new Map(),
     loads: new Map(),
   }
 }
@@ -185,14 +188,20 @@ function alight(self: Requests, open: Open): void {
   if (ride === undefined || ride.open.size === 0) count(self, open, -1)
 }
 
-function count({ running, loads }: Requests, { node, model }: Open, step: 1 | -1): void {
-  let models = running.get(node)
-  if (models === undefined) {
-    models = new Map()
-    running.set(node, models)
-  }
-  bump(models, model, step)
+function count({ running, runningOf, loads }: Requests, { node, model }: Open, step: 1 | -1): void {
+  bump(within(running, node), model, step)
+  bump(within(runningOf, model), node, step)
   bump(loads, node, step)
+  if (runningOf.get(model)!.size === 0) runningOf.delete(model)
+}
+
+function within(maps: Map<string, Map<string, number>>, key: string): Map<string, number> {
+  let map = maps.get(key)
+  if (map === undefined) {
+    map = new Map()
+    maps.set(key, map)
+  }
+  return map
 }
 
 function bump(counts: Map<string, number>, key: string, step: 1 | -1): void {

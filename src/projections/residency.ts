@@ -24,12 +24,14 @@ export interface Replica {
 interface Places {
   readonly byNode: Map<string, Map<string, Replica>>
   readonly byModel: Map<string, Map<string, Replica>>
+  /** By node: those loaded, or being loaded. */
+  readonly inMemory: Map<string, Map<string, Replica>>
 }
 
 export type Residency = ReturnType<typeof residency>
 
 export const residency = () =>
-  projection({ byNode: new Map(), byModel: new Map() } as Places, {
+  projection({ byNode: new Map(), byModel: new Map(), inMemory: new Map() } as Places, {
     'replica.found': (places, { id, at, data }) => {
       const { model, node } = replicaParts(id)
       const known = places.byNode.get(node)?.get(model)
@@ -70,6 +72,7 @@ export const residency = () =>
     'node.removed': (places, { id }) => {
       for (const model of places.byNode.get(id)?.keys() ?? []) places.byModel.get(model)?.delete(id)
       places.byNode.delete(id)
+      places.inMemory.delete(id)
     },
   })
 
@@ -79,16 +82,20 @@ function turn(places: Places, id: string, change: Partial<Replica>): void {
   if (known !== undefined) put(places, { ...known, ...change })
 }
 
-function put({ byNode, byModel }: Places, replica: Replica): void {
-  const { model, node } = replica
+function put({ byNode, byModel, inMemory }: Places, replica: Replica): void {
+  const { model, node, state } = replica
+  if (!inMemory.has(node)) inMemory.set(node, new Map())
+  if (state === 'present') inMemory.get(node)!.delete(model)
+  else inMemory.get(node)!.set(model, replica)
   if (!byNode.has(node)) byNode.set(node, new Map())
   if (!byModel.has(model)) byModel.set(model, new Map())
   byNode.get(node)!.set(model, replica)
   byModel.get(model)!.set(node, replica)
 }
 
-function drop({ byNode, byModel }: Places, id: string): void {
+function drop({ byNode, byModel, inMemory }: Places, id: string): void {
   const { model, node } = replicaParts(id)
+  inMemory.get(node)?.delete(model)
   byNode.get(node)?.delete(model)
   byModel.get(model)?.delete(node)
   if (byModel.get(model)?.size === 0) byModel.delete(model)

@@ -98,12 +98,11 @@ export function place(demand: Demand, spots: readonly Spot[]): Choice {
 
   const cold = able.filter(({ memory }) => memory === 'present')
   if (cold.length === 0) return wait(ripeInMs) // (8)
-  const target = cold.reduce((a, b) => (byPrice(a, b, demand) <= 0 ? a : b))
-  const worthMs = priceMs(target) * (target.room === 'free' ? 1 : THERE_AND_BACK)
+  const { spot, priceMs, rentMs } = cold.map(spot => offerOf(spot, demand)).reduce(better)
+  const { node, room, loadMs } = spot
+  const worthMs = priceMs * (room === 'free' ? 1 : THERE_AND_BACK)
   if (worthMs >= drainMs(able, demand)) return wait(ripeInMs)
-  const rentMs = rentLeftMs(target, demand)
   if (rentMs > 0) return wait(Math.min(ripeInMs, rentMs)) // (7)
-  const { node, room, loadMs } = target
   return room === 'full' ? { to: 'claim', node } : { to: 'load', node, estimateMs: loadMs } // (6)
 }
 
@@ -198,9 +197,34 @@ function gentle({ room, evictMs }: Spot): boolean {
   return room === 'free' || (room === 'evict' && evictMs === 0)
 }
 
-/** How much longer the line has to wait until a load may displace what is there. */
-function rentLeftMs(spot: Spot, { waitedMs }: Demand): number {
-  return gentle(spot) ? 0 : Math.max(0, priceMs(spot) - Math.min(waitedMs, spot.heldMs))
+/** What a load would cost there. */
+interface Offer {
+  readonly spot: Spot
+  readonly gentle: boolean
+  readonly priceMs: number
+  /** How much longer the line has to wait until it may displace what is there. */
+  readonly rentMs: number
+}
+
+function offerOf(spot: Spot, { waitedMs }: Demand): Offer {
+  const soft = gentle(spot)
+  const price = priceMs(spot)
+  return {
+    spot,
+    gentle: soft,
+    priceMs: price,
+    rentMs: soft ? 0 : Math.max(0, price - Math.min(waitedMs, spot.heldMs)),
+  }
+}
+
+function better(a: Offer, b: Offer): Offer {
+  const order =
+    Number(b.gentle) - Number(a.gentle) ||
+    Number(b.spot.preferred) - Number(a.spot.preferred) ||
+    a.rentMs + a.priceMs - b.rentMs - b.priceMs ||
+    a.spot.load / a.spot.weight - b.spot.load / b.spot.weight ||
+    byName(a.spot, b.spot)
+  return order <= 0 ? a : b
 }
 
 /** How long until the warm copies, and those about to be, have taken all who wait. */
@@ -222,16 +246,6 @@ function candidate(spot: Spot, known: boolean, drained: number, excluded: string
   const estimateMs = excluded === undefined && Number.isFinite(waitMs) ? Math.round(waitMs) : null
   const row = { node, resident: memory === 'resident', idle: idle(spot), estimateMs }
   return { ...row, ...(affine && { affine }), ...(excluded !== undefined && { excluded }) }
-}
-
-function byPrice(a: Spot, b: Spot, demand: Demand): number {
-  return (
-    Number(gentle(b)) - Number(gentle(a)) ||
-    Number(b.preferred) - Number(a.preferred) ||
-    rentLeftMs(a, demand) + priceMs(a) - rentLeftMs(b, demand) - priceMs(b) ||
-    a.load / a.weight - b.load / b.weight ||
-    byName(a, b)
-  )
 }
 
 function byName(a: Spot, b: Spot): number {

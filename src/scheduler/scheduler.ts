@@ -16,7 +16,7 @@ import { type Open, type RequestsProjection, runningOn } from '../projections/re
 import type { Residency } from '../projections/residency.ts'
 import type { Affinity } from './affinity.ts'
 import { type Choice, candidatesOf, type Demand, place } from './place.ts'
-import { type NodeSpot, survey } from './survey.ts'
+import { type NodeSpot, Survey, survey } from './survey.ts'
 import { nextSlotMs } from './trial.ts'
 
 export interface Scheduler {
@@ -196,14 +196,12 @@ function sooner(a: number | undefined, b: number | undefined): number | undefine
 
 /** Is there a model in its memory that nobody uses, or room for one? */
 function hasIdle({ fleet, residency, requests }: Scheduler, name: string): boolean {
-  let inMemory = 0
-  for (const { model, state } of residency.state.byNode.get(name)?.values() ?? []) {
-    if (state === 'present') continue
+  const there = residency.state.inMemory.get(name)
+  for (const { model, state } of there?.values() ?? []) {
     if (state === 'loading') return false
-    inMemory += 1
     if (runningOn(requests.state, name, model) === 0) return true
   }
-  return inMemory < (fleet.state.get(name)?.residentMax ?? 0)
+  return (there?.size ?? 0) < (fleet.state.get(name)?.residentMax ?? 0)
 }
 
 function nodeOf(replica: string): string {
@@ -243,17 +241,21 @@ function serve(
   /** Those who wait for a node they have not failed on yet need not hold up who comes behind them. */
   const aside = new Set<string>()
   const skip = (one: Open): boolean => aside.has(one.id) || look.skip?.(one) === true
+  let seen: Survey | undefined
   for (;;) {
     const open = line.count === 0 ? undefined : turnOf(queue, line, { ...look, skip })
     if (open === undefined) return undefined
     const demand = demandOf(self, open, line)
-    const spots = survey(self, open, claims)
+    if (seen === undefined) seen = new Survey(self, open, claims)
+    else seen.turnTo(open)
+    const { spots } = seen
     const choice = place(demand, spots)
     // A claim stands until its own line has decided anew: nobody slips in before.
     for (const [node, key] of claims) if (key === line.key) claims.delete(node)
     switch (choice.to) {
       case 'assign': {
         assign(self, open, choice.node, candidatesOf(demand, spots, choice.node))
+        seen.gave(choice.node)
         continue
       }
       case 'load': {
@@ -316,11 +318,12 @@ export function choose(self: Scheduler, open: Open): Choice & { readonly candida
   return { ...choice, candidates: candidatesOf(demand, spots, chosen) }
 }
 
-function demandOf({ fleet, clock }: Scheduler, open: Open, line: Line<Open> | undefined): Demand {
+function demandOf({ fleet, residency, clock }: Scheduler, open: Open, line: Line<Open> | undefined): Demand {
   const now = clock.now()
-  let unsettled = false
-  for (const { reach, since } of fleet.state.values())
-    unsettled ||= reach === 'joining' && now - since < SETTLING_MS
+  const nowhere = !residency.state.byModel.has(open.model)
+  const unsettled =
+    nowhere &&
+    [...fleet.state.values()].some(({ reach, since }) => reach === 'joining' && now - since < SETTLING_MS)
   const oldest = Math.min(open.admittedAt, line?.young[0]?.admittedAt ?? Number.POSITIVE_INFINITY)
   return { tried: open.tried, unsettled, waiting: line?.count ?? 1, waitedMs: now - oldest }
 }

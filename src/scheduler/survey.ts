@@ -1,7 +1,7 @@
 /** The nodes as one request sees them. What is costly to know of a node is found out when the policy asks for it. */
 import type { PolicyData } from '../../machines/policy.ts'
 import { replicaId } from '../../machines/replica.ts'
-import { loadEstimateMs, runEstimateMs } from '../projections/estimates.ts'
+import { type Known, loadEstimateMs, loadMsOf, runMsOf, seenOf } from '../projections/estimates.ts'
 import { type FleetNode, routable } from '../projections/fleet.ts'
 import { keyOf } from '../projections/queue.ts'
 import { type Open, runningOn } from '../projections/requests.ts'
@@ -15,52 +15,80 @@ import { warmSlots } from './trial.ts'
 export type Seen = Pick<Open, 'id' | 'model' | 'variant' | 'labels' | 'tokens'>
 
 /** The nodes that have the model; where none has it, all there are. */
-export function survey(
-  self: Scheduler,
-  open: Seen,
-  claims: ReadonlyMap<string, string> = new Map(),
-): readonly NodeSpot[] {
-  const replicas = self.residency.state.byModel.get(open.model)
-  const nodes = self.fleet.state
-  const sight = new Sight(self, open, claims)
-  const spots: NodeSpot[] = []
-  if (replicas === undefined || replicas.size === 0) {
-    for (const node of nodes.values()) spots.push(new NodeSpot(sight, node, undefined))
-    return spots
+export function survey(self: Scheduler, open: Seen): readonly NodeSpot[] {
+  return new Survey(self, open).spots
+}
+
+/** What one line sees. Whoever is next in it sees the same nodes, but for the one that was given work meanwhile. */
+export class Survey {
+  readonly spots: readonly NodeSpot[]
+  readonly #sight: Sight
+
+  constructor(self: Scheduler, open: Seen, claims: ReadonlyMap<string, string> = new Map()) {
+    this.#sight = new Sight(self, open, claims)
+    const replicas = self.residency.state.byModel.get(open.model)
+    const nodes = self.fleet.state
+    const spots: NodeSpot[] = []
+    if (replicas === undefined || replicas.size === 0) {
+      for (const node of nodes.values()) spots.push(new NodeSpot(this.#sight, node, undefined))
+    } else {
+      for (const [name, replica] of replicas) {
+        const node = nodes.get(name)
+        if (node !== undefined) spots.push(new NodeSpot(this.#sight, node, replica))
+      }
+      // People want to read that a node does not have it, where there is room to say so.
+      if (nodes.size <= CANDIDATES_MAX)
+        for (const node of nodes.values())
+          if (!replicas.has(node.name)) spots.push(new NodeSpot(this.#sight, node, undefined))
+    }
+    this.spots = spots
+    this.#sight.meanLoad = spots.reduce((sum, { load }) => sum + load, 0) / Math.max(1, spots.length)
   }
-  for (const [name, replica] of replicas) {
-    const node = nodes.get(name)
-    if (node !== undefined) spots.push(new NodeSpot(sight, node, replica))
+
+  /** The next of the same line looks. */
+  turnTo(open: Seen): void {
+    this.#sight.turnTo(open)
   }
-  // People want to read that a node does not have it, where there is room to say so.
-  if (nodes.size <= CANDIDATES_MAX)
-    for (const node of nodes.values())
-      if (!replicas.has(node.name)) spots.push(new NodeSpot(sight, node, undefined))
-  sight.meanLoad = spots.reduce((sum, { load }) => sum + load, 0) / Math.max(1, spots.length)
-  return spots
+
+  /** A node was given the work of the last who looked. */
+  gave(node: string): void {
+    this.spots.find(spot => spot.node === node)!.take()
+    this.#sight.meanLoad += 1 / this.spots.length
+  }
 }
 
 /** What is the same for all spots of one request. */
 class Sight {
   readonly self: Scheduler
-  readonly open: Seen
   readonly claims: ReadonlyMap<string, string>
   readonly key: string
   readonly now: number
-  readonly head: number | undefined
-  readonly last: string | undefined
   readonly policy: PolicyData | undefined
+  /** Of this model, by node. */
+  readonly running: ReadonlyMap<string, number> | undefined
+  open: Seen
+  head: number | undefined
+  last: string | undefined
+  /** How many have looked. */
+  turn = 0
   meanLoad = 0
 
   constructor(self: Scheduler, open: Seen, claims: ReadonlyMap<string, string>) {
     this.self = self
-    this.open = open
     this.claims = claims
     this.key = keyOf(open)
     this.now = self.clock.now()
     this.policy = self.policies?.state.get(open.model)
-    this.head = self.headOf?.(open.id)
-    this.last = this.head === undefined ? undefined : self.affinity?.last(this.head)
+    this.running = self.requests.state.runningOf.get(open.model)
+    this.open = open
+    this.turnTo(open)
+  }
+
+  turnTo(open: Seen): void {
+    this.open = open
+    this.turn += 1
+    this.head = this.self.headOf?.(open.id)
+    this.last = this.head === undefined ? undefined : this.self.affinity?.last(this.head)
   }
 }
 
@@ -72,16 +100,19 @@ export class NodeSpot implements Spot {
   readonly slots: number
   readonly weight: number
   readonly memory: Spot['memory']
-  readonly running: number
-  readonly load: number
   readonly loadFailures: number
-  readonly barred: string | undefined
+  running: number
+  load: number
+  barred: string | undefined
   readonly #sight: Sight
   readonly #node: FleetNode
   readonly #replica: Replica | undefined
+  #known: Known | undefined
   #room: Room | undefined
   #loadMs: number | undefined
-  #runMs: number | undefined
+  #runMs = 0
+  /** Whose #runMs that is. */
+  #turn = 0
 
   constructor(sight: Sight, node: FleetNode, replica: Replica | undefined) {
     const { requests, breakers } = sight.self
@@ -92,10 +123,18 @@ export class NodeSpot implements Spot {
     this.slots = warmSlots(node.slots, breakers.state.nodes.get(node.name)?.backAt ?? 0, sight.now)
     this.weight = node.weight ?? 1
     this.memory = memoryOf(replica, sight.open.variant)
-    this.running = runningOn(requests.state, node.name, sight.open.model)
     this.load = runningOn(requests.state, node.name)
+    this.running = sight.running?.get(node.name) ?? 0
     this.loadFailures = replica?.loadFailures ?? 0
     this.barred = bar(sight, node, this.load)
+  }
+
+  /** It was given work. */
+  take(): void {
+    this.running += 1
+    this.load += 1
+    this.barred = bar(this.#sight, this.#node, this.load)
+    this.#room = undefined
   }
 
   get preferred(): boolean {
@@ -116,13 +155,16 @@ export class NodeSpot implements Spot {
   }
 
   get loadMs(): number {
-    this.#loadMs ??= loadEstimateMs(this.#sight.self.estimates.state, this.#id)
+    this.#loadMs ??= loadMsOf(this.#seen)
     return this.#loadMs
   }
 
   get runMs(): number {
-    const { self, open } = this.#sight
-    this.#runMs ??= runEstimateMs(self.estimates.state, this.#id, open.tokens, this.running + 1)
+    const { self, open, turn } = this.#sight
+    if (this.#turn !== turn) {
+      this.#turn = turn
+      this.#runMs = runMsOf(self.estimates.state, this.#seen, open.tokens, this.running + 1)
+    }
     return this.#runMs
   }
 
@@ -152,8 +194,12 @@ export class NodeSpot implements Spot {
     return this.#room.victim
   }
 
-  get #id(): string {
-    return this.#replica?.id ?? replicaId(this.#sight.open.model, this.node)
+  get #seen(): Known {
+    this.#known ??= seenOf(
+      this.#sight.self.estimates.state,
+      this.#replica?.id ?? replicaId(this.#sight.open.model, this.node),
+    )
+    return this.#known
   }
 
   get #light(): boolean {
@@ -201,24 +247,21 @@ interface Room {
  */
 function roomOn({ self, open }: Sight, { name, residentMax }: FleetNode): Room {
   const { residency, requests, estimates } = self
-  const inMemory: Replica[] = []
-  for (const replica of residency.state.byNode.get(name)?.values() ?? []) {
-    if (replica.state === 'loading') return { room: 'full', evictMs: 0 }
-    if (replica.state !== 'resident') continue
-    // Loaded otherwise, it has to go itself.
-    if (replica.model === open.model) return leavingMs(self, replica)
-    inMemory.push(replica)
-  }
-  if (inMemory.length < residentMax) return { room: 'free', evictMs: 0 }
+  const there = residency.state.inMemory.get(name)
   let idle: Victim | undefined
   let busy: Victim | undefined
-  for (const { id, model, since } of inMemory) {
+  for (const replica of there?.values() ?? []) {
+    const { id, model, since, state } = replica
+    if (state === 'loading') return { room: 'full', evictMs: 0 }
+    // Loaded otherwise, it has to go itself.
+    if (model === open.model) return leavingMs(self, replica)
     const runs = runningOn(requests.state, name, model) > 0
     const missed = runs || requests.state.queue.ofModel.has(model)
     const one = { model, since, evictMs: missed ? loadEstimateMs(estimates.state, id) : 0 }
     if (runs) busy = lesser(busy, one)
     else idle = lesser(idle, one)
   }
+  if (there === undefined || there.size < residentMax) return { room: 'free', evictMs: 0 }
   if (idle === undefined) return { room: 'full', evictMs: busy!.evictMs, since: busy!.since }
   return { room: 'evict', evictMs: idle.evictMs, since: idle.since, victim: idle.model }
 }

@@ -51,8 +51,15 @@ function ground(nodes: Record<string, string>, out: Record<string, BreakerView['
   }
   return {
     fleet,
-    residency: { byNode, byModel },
-    requests: { open: new Map(), queue, waitingCount: 0, running: new Map(), loads: new Map() },
+    residency: { byNode, byModel, inMemory: new Map() },
+    requests: {
+      open: new Map(),
+      queue,
+      waitingCount: 0,
+      running: new Map(),
+      runningOf: new Map(),
+      loads: new Map(),
+    },
     breakers: {
       nodes: new Map(Object.entries(out).map(([name, state]) => [name, view({ state })])),
       failing: new Set(),
