@@ -80,6 +80,8 @@ export type Choice =
 /** What is as good as the fastest may take so much longer. */
 const AS_GOOD = 1.25
 const THERE_AND_BACK = 2
+/** Of shorter answers nobody notices the difference, and their times are mostly chance. */
+const SLOW_MIN_MS = 1_000
 /** A table in a fact is for people to read. */
 export const CANDIDATES_MAX = 16
 
@@ -177,6 +179,7 @@ function wait(ripeInMs: number): Choice {
 
 /** How much longer faster copies, now busy, are worth waiting for rather than this one. */
 function patience({ runMs }: Spot, { waiting, waitedMs }: Demand, able: readonly Spot[]): number {
+  if (runMs < SLOW_MIN_MS) return 0
   let pace = 0
   let fastest = Number.POSITIVE_INFINITY
   for (const spot of able) {
