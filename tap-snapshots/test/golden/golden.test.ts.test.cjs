@@ -53,6 +53,9 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
      "estimateMs": 3500
     }
    }
+  },
+  "inMemory": {
+   "gpu-1": {}
   }
  },
  "requests": {
@@ -104,6 +107,11 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
     "big:latest": 1
    },
    "gpu-2": {}
+  },
+  "runningOf": {
+   "big:latest": {
+    "gpu-1": 1
+   }
   },
   "loads": {
    "gpu-1": 1
@@ -243,6 +251,9 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.2.0 replays, to the
      "estimateMs": 3500
     }
    }
+  },
+  "inMemory": {
+   "gpu-1": {}
   }
  },
  "requests": {
@@ -299,6 +310,11 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.2.0 replays, to the
     "big:latest": 1
    },
    "gpu-2": {}
+  },
+  "runningOf": {
+   "big:latest": {
+    "gpu-1": 1
+   }
   },
   "loads": {
    "gpu-1": 1
