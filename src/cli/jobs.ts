@@ -8,9 +8,10 @@ import type { Job, Told } from '../gateway/schema.ts'
 import { type Client, clientOf } from './client.ts'
 import { nearest } from './nearest.ts'
 import { countOf, durationOf, sizeOf, timeOf } from './quantities.ts'
+import { TINTS } from './requests.ts'
 import { houseOptions } from './settings.ts'
 import { sayTable } from './table.ts'
-import { plain, remark, say, sayJson, type Tint } from './terminal.ts'
+import { plain, remark, say, sayJson } from './terminal.ts'
 import { type Given, jsonOption, misused, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
 
 type JobRow = Told<typeof Job>
@@ -154,13 +155,6 @@ async function list(client: Client, given: Given): Promise<void> {
     ],
     'No such job. Those that are over are kept for a day, unless --keep-finished of serve says otherwise.',
   )
-}
-
-const TINTS: Readonly<Partial<Record<JobRow['state'], Tint>>> = {
-  failed: 'red',
-  expired: 'red',
-  cancelled: 'yellow',
-  completed: 'green',
 }
 
 async function submit(client: Client, given: Given, file: string): Promise<void> {

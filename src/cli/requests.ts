@@ -77,7 +77,8 @@ export const requests: Verb = {
   },
 }
 
-const TINTS: Readonly<Partial<Record<RequestRow['state'], Tint>>> = {
+/** The colours of how a request, or a job, stands. */
+export const TINTS: Readonly<Partial<Record<RequestRow['state'], Tint>>> = {
   failed: 'red',
   expired: 'red',
   abandoned: 'yellow',
