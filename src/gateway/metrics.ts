@@ -16,7 +16,7 @@ import type { BreakersProjection } from '../projections/breakers.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import { type Fleet, routable } from '../projections/fleet.ts'
 import { type JobsProjection, openCount } from '../projections/jobs.ts'
-import type { RequestsProjection } from '../projections/requests.ts'
+import { type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
 import { type RetriesProjection, retriesLeft } from '../projections/retries.ts'
 import { doors, hang } from './doors.ts'
@@ -286,11 +286,7 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
     () => affinity.hits,
   )
   gauge('quipu_requests_in_flight', 'Requests on a node', ['node'], () =>
-    nodes().map(({ name }) => {
-      let running = 0
-      for (const n of requests.state.running.get(name)?.values() ?? []) running += n
-      return [{ node: name }, running]
-    }),
+    nodes().map(({ name }) => [{ node: name }, runningOn(requests.state, name)]),
   )
 
   single('quipu_retry_budget_remaining', 'Attempts that may fail and be tried again now', () =>

@@ -10,7 +10,7 @@ import type { Catalog } from '../projections/catalog.ts'
 import { type EstimatesProjection, seenOf } from '../projections/estimates.ts'
 import { type Fleet, type FleetNode, isSimulated, routable } from '../projections/fleet.ts'
 import type { History } from '../projections/history.ts'
-import { keyOf, lineup } from '../projections/queue.ts'
+import { keyOf, lineup, oldestOf } from '../projections/queue.ts'
 import { type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Replica, Residency } from '../projections/residency.ts'
 import type { Model, Node, NodeInFull, Told, Waiting } from './schema.ts'
@@ -246,11 +246,7 @@ export function outlook(
 }
 
 export function oldestWaitMs({ requests, clock }: Pick<ViewNeeds, 'requests' | 'clock'>): number {
-  let oldest = Number.POSITIVE_INFINITY
-  for (const { young, aged } of requests.state.queue.lines.values()) {
-    for (const [first] of [young, ...aged.values()])
-      if (first !== undefined) oldest = Math.min(oldest, first.admittedAt)
-  }
+  const oldest = Math.min(...[...requests.state.queue.lines.values()].map(oldestOf))
   return oldest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, clock.now() - oldest)
 }
 

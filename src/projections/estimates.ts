@@ -188,12 +188,12 @@ const SIZE_PRIOR_BYTES = 4e9
 
 /** What it took there; else what it took on other nodes of its sort; else what its size suggests. */
 export function loadEstimateMs(self: Estimates, replica: string): number {
-  return loadMsOf(look(self, replica))
+  return loadMsOf(seenOf(self, replica))
 }
 
 /** How long an answer takes there once it has begun to run, together with `together - 1` others. */
 export function runEstimateMs(self: Estimates, replica: string, tokens?: Tokens, together = 1): number {
-  return runMsOf(self, look(self, replica), tokens, together)
+  return runMsOf(self, seenOf(self, replica), tokens, together)
 }
 
 /** The same, for who asks of one replica again and again. */
@@ -212,14 +212,9 @@ export function runMsOf(self: Estimates, there: Known, tokens?: Tokens, together
   return Math.round((1_000 * promptTokens) / prefill + (1_000 * outputTokens) / decode)
 }
 
-/** What was seen of a model on a node; nothing where nothing was. */
-export function seenOf(self: Estimates, replica: string): Known {
-  return look(self, replica)
-}
-
 /** Tokens a second, of one answer among `together`; undefined where nothing like it was ever seen. */
 export function decodeTps(self: Estimates, replica: string, together = 1): number | undefined {
-  return decodeOf(self, look(self, replica), together)
+  return decodeOf(self, seenOf(self, replica), together)
 }
 
 /** What a question is expected to cost. `outputMax` is what its client allows it, in tokens. */
@@ -283,9 +278,8 @@ function known(self: Estimates, replica: string): Known {
   return found
 }
 
-/** Leaves no trace: anybody may ask for any name. */
-
-function look(self: Estimates, replica: string): Known {
+/** What was seen of a model on a node, if anything was. Leaves no trace: anybody may ask for any name. */
+export function seenOf(self: Estimates, replica: string): Known {
   const found = self.replicas.get(replica)
   if (found !== undefined) return found
   const parts = replicaParts(replica)

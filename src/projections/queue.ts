@@ -215,6 +215,13 @@ export function* lineup<W extends Waiting>(queue: Queue<W>, line: Line<W>, look:
   }
 }
 
+/** When the oldest of a line came, milliseconds since the epoch. (Of a client's aged, the one that goes first.) */
+export function oldestOf<W extends Waiting>({ young, aged }: Line<W>): number {
+  let oldest = young[0]?.admittedAt ?? Number.POSITIVE_INFINITY
+  for (const [first] of aged.values()) oldest = Math.min(oldest, first!.admittedAt)
+  return oldest
+}
+
 /** How many turns would go to others before one that came now, where all of them are as costly. */
 export function aheadOf<W extends Waiting>(
   queue: Queue<W>,

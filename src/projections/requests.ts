@@ -43,10 +43,8 @@ export interface Requests {
   readonly open: Map<string, Open>
   readonly queue: Queue<Open>
   readonly waitingCount: number
-  /** By node, then model: how many run there. Those that share a call are one. */
+  /** By model, then node: how many run there. Those that share a call are one. */
   readonly running: Map<string, Map<string, number>>
-  /** The same by model, then node. */
-  readonly runningOf: Map<string, Map<string, number>>
   /** By node: how many run there in all. */
   readonly loads: Map<string, number>
 }
@@ -128,7 +126,7 @@ export const requests = () =>
 /** How many requests run on a node, of one model or of all. */
 export function runningOn({ loads, running }: Requests, node: string, model?: string): number {
   if (model === undefined) return loads.get(node) ?? 0
-  return running.get(node)?.get(model) ?? 0
+  return running.get(model)?.get(node) ?? 0
 }
 
 function nobody(): Requests {
@@ -140,7 +138,6 @@ function nobody(): Requests {
       return queue.count
     },
     running: new Map(),
-    runningOf: new Map(),
     loads: new Map(),
   }
 }
@@ -188,20 +185,15 @@ function alight(self: Requests, open: Open): void {
   if (ride === undefined || ride.open.size === 0) count(self, open, -1)
 }
 
-function count({ running, runningOf, loads }: Requests, { node, model }: Open, step: 1 | -1): void {
-  bump(within(running, node), model, step)
-  bump(within(runningOf, model), node, step)
-  bump(loads, node, step)
-  if (runningOf.get(model)!.size === 0) runningOf.delete(model)
-}
-
-function within(maps: Map<string, Map<string, number>>, key: string): Map<string, number> {
-  let map = maps.get(key)
-  if (map === undefined) {
-    map = new Map()
-    maps.set(key, map)
+function count({ running, loads }: Requests, { node, model }: Open, step: 1 | -1): void {
+  let nodes = running.get(model)
+  if (nodes === undefined) {
+    nodes = new Map()
+    running.set(model, nodes)
   }
-  return map
+  bump(nodes, node, step)
+  bump(loads, node, step)
+  if (nodes.size === 0) running.delete(model)
 }
 
 function bump(counts: Map<string, number>, key: string, step: 1 | -1): void {

@@ -11,7 +11,7 @@ import { type Reactor, reactor } from '../engine/reactor.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
 import type { EstimatesProjection } from '../projections/estimates.ts'
 import type { Fleet } from '../projections/fleet.ts'
-import { before, keyOf, type Line, type Look, turnOf } from '../projections/queue.ts'
+import { before, keyOf, type Line, type Look, oldestOf, turnOf } from '../projections/queue.ts'
 import { type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
 import type { Affinity } from './affinity.ts'
@@ -324,7 +324,7 @@ function demandOf({ fleet, residency, clock }: Scheduler, open: Open, line: Line
   const unsettled =
     nowhere &&
     [...fleet.state.values()].some(({ reach, since }) => reach === 'joining' && now - since < SETTLING_MS)
-  const oldest = Math.min(open.admittedAt, line?.young[0]?.admittedAt ?? Number.POSITIVE_INFINITY)
+  const oldest = line === undefined ? open.admittedAt : Math.min(open.admittedAt, oldestOf(line))
   return { tried: open.tried, unsettled, waiting: line?.count ?? 1, waitedMs: now - oldest }
 }
 

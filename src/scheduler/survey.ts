@@ -79,7 +79,7 @@ class Sight {
     this.key = keyOf(open)
     this.now = self.clock.now()
     this.policy = self.policies?.state.get(open.model)
-    this.running = self.requests.state.runningOf.get(open.model)
+    this.running = self.requests.state.running.get(open.model)
     this.open = open
     this.turnTo(open)
   }

@@ -57,7 +57,6 @@ function ground(nodes: Record<string, string>, out: Record<string, BreakerView['
       queue,
       waitingCount: 0,
       running: new Map(),
-      runningOf: new Map(),
       loads: new Map(),
     },
     breakers: {
@@ -94,7 +93,7 @@ t.test('what is left without a node: half of every model’s nodes, fewer, or no
 t.test('a model that runs is wanted, as one that is waited for', async t => {
   const still = ground({ a: 'm !n', b: 'm' })
   t.equal(cover('a', still), 'enough')
-  const running = new Map([['a', new Map([['n', 1]])]])
+  const running = new Map([['n', new Map([['a', 1]])]])
   t.equal(cover('a', { ...still, requests: { ...still.requests, running } }), 'none')
 })
 

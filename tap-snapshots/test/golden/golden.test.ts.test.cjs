@@ -103,12 +103,6 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
   },
   "waitingCount": 0,
   "running": {
-   "gpu-1": {
-    "big:latest": 1
-   },
-   "gpu-2": {}
-  },
-  "runningOf": {
    "big:latest": {
     "gpu-1": 1
    }
@@ -306,12 +300,6 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.2.0 replays, to the
   },
   "waitingCount": 0,
   "running": {
-   "gpu-1": {
-    "big:latest": 1
-   },
-   "gpu-2": {}
-  },
-  "runningOf": {
    "big:latest": {
     "gpu-1": 1
    }
