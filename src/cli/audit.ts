@@ -1,6 +1,6 @@
 /**
  * `quipu audit`: is the journal what was written? Replays it from zero with an engine that does nothing else, which
- * verifies the chain and that every fact is one its chart accepts. Reads a copy (snapshot.ts), so that nothing is
+ * verifies the chain and that every fact is one its chart accepts. Reads a copy (copy.ts), so that nothing is
  * changed, and a house may be running on the folder.
  */
 import { rm } from 'node:fs/promises'
@@ -13,10 +13,10 @@ import { Damage } from '../journal/damage.ts'
 import type { Entry, Head, Journal } from '../journal/journal.ts'
 import { openLevelJournal } from '../journal/level.ts'
 import { views } from '../projections/views.ts'
+import { type Copy, ofFolder, takeCopy } from './copy.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { told } from './settings.ts'
 import { interruption } from './signals.ts'
-import { ofFolder, type Snapshot, takeSnapshot } from './snapshot.ts'
 import { sayTable } from './table.ts'
 import { progress, say, sayJson, tinted } from './terminal.ts'
 import { type Given, jsonOption, misused, textOf, type Verb } from './verb.ts'
@@ -56,9 +56,9 @@ export const audit: Verb = {
 
 /** The copy is gone again before anything is said. */
 async function examine(dir: string, signal: AbortSignal, expected: Head | undefined): Promise<Findings> {
-  let copy: Snapshot | undefined
+  let copy: Copy | undefined
   try {
-    copy = await takeSnapshot(dir, signal)
+    copy = await takeCopy(dir, signal)
     return await verify(copy.dir, signal, expected)
   } catch (error) {
     throw signal.aborted ? stopped() : ofFolder(dir, copy?.dir ?? dir, error)

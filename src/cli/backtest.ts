@@ -12,11 +12,11 @@ import { readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { openLevelJournal } from '../journal/level.ts'
 import { figuresTable, policiesOf, secondsOf } from './comparison.ts'
+import { type Copy, ofFolder, takeCopy } from './copy.ts'
 import { bareNode, staff } from './production.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { told } from './settings.ts'
 import { interruption } from './signals.ts'
-import { ofFolder, type Snapshot, takeSnapshot } from './snapshot.ts'
 import { sayTable } from './table.ts'
 import { progress, say, sayJson } from './terminal.ts'
 import { type Given, jsonOption, misused, textOf, type Verb, wholeOf } from './verb.ts'
@@ -124,9 +124,9 @@ interface Answer {
 }
 
 async function readRecording(dir: string, signal: AbortSignal): Promise<Recording> {
-  let copy: Snapshot | undefined
+  let copy: Copy | undefined
   try {
-    copy = await takeSnapshot(dir, signal)
+    copy = await takeCopy(dir, signal)
     const journal = await openLevelJournal({ dir: copy.dir, clock: systemClock })
     try {
       const recorder = new Recorder()

@@ -125,8 +125,8 @@ export class Admission {
   /** Is there room in the queue for one more whose client waits? Jobs have a limit of their own. */
   full(order: Order): Refused | undefined {
     const { config, jobs, requests } = this.#needs
-    const { queue, waitingCount } = requests.state
-    const all = waitingCount - jobs.state.queuedCount
+    const { queue } = requests.state
+    const all = queue.count - jobs.state.queuedCount
     const own =
       (queue.accounts.get(order.client)?.waiting ?? 0) - (jobs.state.queuedBy.get(order.client) ?? 0)
     return all >= config.queueMax || own >= config.clientQueueMax ? this.busy(order) : undefined

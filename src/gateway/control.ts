@@ -185,7 +185,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
 
   hang(app, doors.index, async ({ reply }) => {
     const { seq: head, hash } = journal.head
-    const waiting = requests.state.waitingCount
+    const waiting = requests.state.queue.count
     const counts = {
       nodes: { total: fleet.state.size, up: upCount(needs) },
       requests: { waiting, running: requests.state.open.size - waiting },

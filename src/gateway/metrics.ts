@@ -272,7 +272,7 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
 
   gauge('quipu_info', 'Which Quipu this is', ['version'], () => [[{ version }, 1]])
 
-  single('quipu_queue_depth', 'Requests in the queue', () => requests.state.waitingCount)
+  single('quipu_queue_depth', 'Requests in the queue', () => requests.state.queue.count)
   single('quipu_jobs_open', 'Jobs that have not ended', () => openCount(jobs.state))
   single('quipu_jobs_kept', 'Jobs that have ended and are kept', () => jobs.state.finished.size)
   single('quipu_spool_bytes', 'On disk of questions and answers of jobs', () => spool.usage.bytes)

@@ -13,6 +13,7 @@ import { type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
 import type { Servers } from '../projections/servers.ts'
 import type { SettingsProjection } from '../projections/settings.ts'
+import { quantileOf } from '../projections/spread.ts'
 import { type Period, spansSince, type TrafficProjection } from '../projections/traffic.ts'
 import type { Usage } from '../projections/usage.ts'
 import type { Manners } from './control.ts'
@@ -176,9 +177,9 @@ function theTraffic(
       embedding: sorts.embedding,
       completed,
       average_latency: latencies.size === 0 ? null : rounded(latencyMs / latencies.size),
-      p50: rounded(latencies.quantile(0.5)),
-      p95: rounded(latencies.quantile(0.95)),
-      p99: rounded(latencies.quantile(0.99)),
+      p50: rounded(quantileOf(latencies, 0.5)),
+      p95: rounded(quantileOf(latencies, 0.95)),
+      p99: rounded(quantileOf(latencies, 0.99)),
       tokens: promptTokens + outputTokens,
       prompt_tokens: promptTokens,
       output_tokens: outputTokens,

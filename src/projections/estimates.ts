@@ -5,7 +5,7 @@
  */
 import { replicaId, replicaParts } from '../../machines/replica.ts'
 import { projection } from './projection.ts'
-import { Spread } from './spread.ts'
+import { addTo, emptySpread, quantileOf, type Spread } from './spread.ts'
 
 export interface Tokens {
   readonly promptTokens: number
@@ -91,7 +91,7 @@ export const estimates = () =>
       promptTokens: new Map(),
       outputs: new Map(),
       ownOutputs: new Map(),
-      waitErrors: new Spread(),
+      waitErrors: emptySpread(),
       admitted: new Map(),
       running: new Map(),
       together: new Map(),
@@ -115,7 +115,7 @@ export const estimates = () =>
         const asked = self.admitted.get(id)
         if (asked === undefined) return
         const { model, client, bodyBytes, waitMs } = asked
-        if (attempt === 1 && waitMs !== undefined) self.waitErrors.add(Math.abs(at - asked.at - waitMs))
+        if (attempt === 1 && waitMs !== undefined) addTo(self.waitErrors, Math.abs(at - asked.at - waitMs))
         if (batch !== id) return // its time is not its own
         const replica = replicaId(model, node)
         const together = (self.together.get(replica) ?? 0) + 1
@@ -143,8 +143,8 @@ export const estimates = () =>
             learnBoth(there, 'prefillTps', (1_000 * promptTokens) / promptMs)
         }
         if (outputTokens === 0) return
-        lengthsOf(self.outputs, model).add(outputTokens)
-        lengthsOf(self.ownOutputs, `${model} ${client}`).add(outputTokens)
+        addTo(lengthsOf(self.outputs, model), outputTokens)
+        addTo(lengthsOf(self.ownOutputs, `${model} ${client}`), outputTokens)
         // Where the node gives no times, a streamed answer shows its pace.
         const ms = outputMs ?? (run.begunAt > run.assignedAt ? at - run.begunAt : 0)
         if (outputTokens < OUTPUT_TOKENS_MIN || ms <= 0) return
@@ -246,14 +246,15 @@ export function outputQuantile(
   q: number,
 ): number | undefined {
   const own = self.ownOutputs.get(`${model} ${client}`)
-  return (own !== undefined && own.size >= OWN_MIN ? own : self.outputs.get(model))?.quantile(q)
+  const lengths = own !== undefined && own.size >= OWN_MIN ? own : self.outputs.get(model)
+  return lengths && quantileOf(lengths, q)
 }
 
 const OWN_MIN = 5
 
 /** Of four predictions in five, the wait was off by no more than this; milliseconds. */
 export function waitErrorMs({ waitErrors }: Estimates): number | undefined {
-  return waitErrors.size < OWN_MIN ? undefined : waitErrors.quantile(0.8)
+  return waitErrors.size < OWN_MIN ? undefined : quantileOf(waitErrors, 0.8)
 }
 
 function decodeOf({ speed }: Estimates, there: Known, together: number): number | undefined {
@@ -265,7 +266,8 @@ function decodeOf({ speed }: Estimates, there: Known, together: number): number 
 
 function typical(self: Estimates, model: string): Tokens {
   const promptTokens = self.promptTokens.get(model) ?? OUTPUT_PRIOR
-  return { promptTokens, outputTokens: self.outputs.get(model)?.quantile(0.5) ?? OUTPUT_PRIOR }
+  const lengths = self.outputs.get(model)
+  return { promptTokens, outputTokens: (lengths && quantileOf(lengths, 0.5)) ?? OUTPUT_PRIOR }
 }
 
 function known(self: Estimates, replica: string): Known {
@@ -331,7 +333,7 @@ function lengthsOf(map: Map<string, Spread>, key: string): Spread {
   let lengths = map.get(key)
   if (lengths === undefined) {
     if (map.size >= LENGTHS_MAX) map.delete(map.keys().next().value!)
-    lengths = new Spread()
+    lengths = emptySpread()
     map.set(key, lengths)
   }
   return lengths

@@ -42,7 +42,6 @@ export interface Open {
 export interface Requests {
   readonly open: Map<string, Open>
   readonly queue: Queue<Open>
-  readonly waitingCount: number
   /** By model, then node: how many run there. Those that share a call are one. */
   readonly running: Map<string, Map<string, number>>
   /** By node: how many run there in all. */
@@ -130,16 +129,7 @@ export function runningOn({ loads, running }: Requests, node: string, model?: st
 }
 
 function nobody(): Requests {
-  const queue = emptyQueue<Open>()
-  return {
-    open: new Map(),
-    queue,
-    get waitingCount() {
-      return queue.count
-    },
-    running: new Map(),
-    loads: new Map(),
-  }
+  return { open: new Map(), queue: emptyQueue(), running: new Map(), loads: new Map() }
 }
 
 /** What it cost beyond what its client was charged. Where the figures do not say, the estimate stands. */

@@ -8,7 +8,13 @@ interface Second {
 }
 
 /** By the second since the epoch, as the facts have it; at most a minute of them. */
-type Retries = Map<number, Second>
+type Seconds = Map<number, Second>
+
+interface Retries {
+  readonly seconds: Seconds
+  /** Requests that share another's call to a node: a call that breaks is one retry, and not one for each aboard. */
+  readonly riders: Set<string>
+}
 
 export type RetriesProjection = ReturnType<typeof retries>
 
@@ -24,19 +30,16 @@ const FLOOR = 10
 /** No connection came about, so no node did any work; a restart is no node's failure, nor is what a worker gives up. */
 const FREE: ReadonlySet<string> = new Set(['refused', 'restart', 'lapsed'])
 
-export const retries = () => {
-  /** Requests that share another's call to a node: a call that breaks is one retry, and not one for each aboard. */
-  const riders = new Set<string>()
-  const over = (_seconds: Retries, { id }: { id: string }): void => void riders.delete(id)
-  return projection(new Map() as Retries, {
-    'request.admitted': (seconds, { at }) => {
+export const retries = () =>
+  projection({ seconds: new Map(), riders: new Set() } as Retries, {
+    'request.admitted': ({ seconds }, { at }) => {
       secondOf(seconds, at).admitted += 1
     },
-    'request.assigned': (_seconds, { id, data: { batch = id } }) => {
+    'request.assigned': ({ riders }, { id, data: { batch = id } }) => {
       if (batch === id) riders.delete(id)
       else riders.add(id)
     },
-    'request.retried': (seconds, { id, at, data: { reason, leased } }) => {
+    'request.retried': ({ seconds, riders }, { id, at, data: { reason, leased } }) => {
       if (!riders.delete(id) && !leased && !isFree(reason)) secondOf(seconds, at).retried += 1
     },
     'request.completed': over,
@@ -44,7 +47,6 @@ export const retries = () => {
     'request.abandoned': over,
     'request.cancelled': over,
   })
-}
 
 export function isFree(reason: string): boolean {
   return FREE.has(reason)
@@ -54,7 +56,7 @@ export function isFree(reason: string): boolean {
  * Beside the tenth there is always as much as one node can run at once: when one dies with all its slots taken, what its
  * clients have seen nothing of is moved, all of it and at once.
  */
-export function retriesLeft(seconds: Retries, fleet: Fleet['state'], now: number): number {
+export function retriesLeft({ seconds }: Retries, fleet: Fleet['state'], now: number): number {
   const newest = Math.floor(now / 1_000)
   let floor = FLOOR
   for (const { slots, residentMax } of fleet.values()) floor = Math.max(floor, slots * residentMax)
@@ -68,7 +70,11 @@ export function retriesLeft(seconds: Retries, fleet: Fleet['state'], now: number
   return Math.max(0, floor + Math.floor(SHARE * admitted) - retried)
 }
 
-function secondOf(seconds: Retries, at: number): Second {
+function over({ riders }: Retries, { id }: { readonly id: string }): void {
+  riders.delete(id)
+}
+
+function secondOf(seconds: Seconds, at: number): Second {
   const newest = Math.floor(at / 1_000)
   let found = seconds.get(newest)
   if (found === undefined) {

@@ -7,48 +7,54 @@ const LOG_GROWTH = Math.log(GROWTH)
 /** Above it the weights are scaled down again, long before a double runs out. */
 const WEIGHT_MAX = 1e12
 
-export class Spread {
-  readonly #counts = new Map<number, number>()
-  readonly #step: number
-  #weight = 1
-  #sum = 0
+/** Plain data, so that a snapshot holds it. */
+export interface Spread {
+  /** Weights by bucket. */
+  readonly counts: Map<number, number>
+  /** How much more than the last one the next one weighs. */
+  readonly step: number
+  weight: number
+  /** Of all weights. */
+  sum: number
   /** How many were added in all. */
-  size = 0
+  size: number
+}
 
-  constructor(memory = 200) {
-    this.#step = Math.exp(1 / memory)
-  }
+export function emptySpread(memory = 200): Spread {
+  return { counts: new Map(), step: Math.exp(1 / memory), weight: 1, sum: 0, size: 0 }
+}
 
-  /** 0 and above. */
-  add(value: number): void {
-    const bucket = value < 1 ? -1 : Math.floor(Math.log(value) / LOG_GROWTH)
-    this.#counts.set(bucket, (this.#counts.get(bucket) ?? 0) + this.#weight)
-    this.#sum += this.#weight
-    this.size += 1
-    this.#weight *= this.#step
-    if (this.#weight > WEIGHT_MAX) this.#scale(1 / this.#weight)
-  }
+/** `value` is 0 or above. */
+export function addTo(spread: Spread, value: number): void {
+  const { counts, step, weight } = spread
+  const bucket = value < 1 ? -1 : Math.floor(Math.log(value) / LOG_GROWTH)
+  counts.set(bucket, (counts.get(bucket) ?? 0) + weight)
+  spread.sum += weight
+  spread.size += 1
+  spread.weight = weight * step
+  if (spread.weight > WEIGHT_MAX) scale(spread, 1 / spread.weight)
+}
 
-  /** `q` from 0 to 1; undefined before anything was added. */
-  quantile(q: number): number | undefined {
-    if (this.size === 0) return undefined
-    let left = q * this.#sum
-    const buckets = [...this.#counts].sort(([a], [b]) => a - b)
-    for (const [bucket, count] of buckets) {
-      left -= count
-      if (left <= 0) return middle(bucket)
-    }
-    return middle(buckets.at(-1)![0])
+/** `q` from 0 to 1; undefined before anything was added. */
+export function quantileOf({ counts, sum, size }: Spread, q: number): number | undefined {
+  if (size === 0) return undefined
+  let left = q * sum
+  const buckets = [...counts].sort(([a], [b]) => a - b)
+  for (const [bucket, count] of buckets) {
+    left -= count
+    if (left <= 0) return middle(bucket)
   }
+  return middle(buckets.at(-1)![0])
+}
 
-  #scale(by: number): void {
-    for (const [bucket, count] of this.#counts) {
-      if (count * by < 1e-9) this.#counts.delete(bucket)
-      else this.#counts.set(bucket, count * by)
-    }
-    this.#weight *= by
-    this.#sum = [...this.#counts.values()].reduce((a, b) => a + b, 0)
+function scale(spread: Spread, by: number): void {
+  const { counts } = spread
+  for (const [bucket, count] of counts) {
+    if (count * by < 1e-9) counts.delete(bucket)
+    else counts.set(bucket, count * by)
   }
+  spread.weight *= by
+  spread.sum = [...counts.values()].reduce((a, b) => a + b, 0)
 }
 
 function middle(bucket: number): number {

@@ -2,7 +2,7 @@
 
 import { isSimulated } from './fleet.ts'
 import { projection } from './projection.ts'
-import { Spread } from './spread.ts'
+import { addTo, emptySpread, type Spread } from './spread.ts'
 
 export type Period = 'hour' | 'day' | 'week'
 export type Sort = 'generate' | 'chat' | 'embedding' | 'other'
@@ -93,7 +93,7 @@ export const traffic = () =>
           span.promptTokens += data.promptTokens ?? 0
           span.outputTokens += data.outputTokens ?? 0
           if (data.status >= 400) continue
-          span.latencies.add(data.totalMs)
+          addTo(span.latencies, data.totalMs)
           span.latencyMs += data.totalMs
         }
       },
@@ -129,7 +129,7 @@ function spanAt(spans: Map<number, Span>, period: Period, at: number): Span {
     simulated: 0,
     promptTokens: 0,
     outputTokens: 0,
-    latencies: new Spread(Number.POSITIVE_INFINITY),
+    latencies: emptySpread(Number.POSITIVE_INFINITY),
     latencyMs: 0,
   }
   spans.set(startAt, span)

@@ -62,7 +62,7 @@ async function turns(models: number, spread: number): Promise<readonly number[]>
     }
     engine.commit('request', `request-${asked++}`, { type: 'request.admit', data })
   }
-  while (answers.requests.state.waitingCount < WAITING) {
+  while (answers.requests.state.queue.count < WAITING) {
     for (let i = 0; i < 100; i += 1) ask()
     await engine.settled()
   }

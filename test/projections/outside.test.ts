@@ -34,10 +34,10 @@ t.test(
     const trouble = { reason: 'worker.memory', retryable: true, bytes: 0, chunks: 0 }
     engine.commit('request', 'j', { type: 'request.fail', data: { ...trouble, attempt: 5, worker: 'w' } })
     t.equal(breakers.state.nodes.size, 0)
-    const spent = [...retries.state.values()].filter(({ retried }) => retried > 0)
+    const spent = [...retries.state.seconds.values()].filter(({ retried }) => retried > 0)
     t.same(spent, [], 'nor is it a retry of the budget')
     const open = requests.state.open.get('j')!
-    t.same([open.state, open.tried.size, requests.state.waitingCount], ['queued', 0, 1])
+    t.same([open.state, open.tried.size, requests.state.queue.count], ['queued', 0, 1])
     t.equal(requests.state.running.size, 0)
 
     lease()

@@ -138,7 +138,7 @@ t.test('requests: who waits in which order, and who runs where', async t => {
     ['request.begun', '4', { node: 'a', status: 200, ttftMs: 1 }],
   )
   t.same(lined(state, 'm'), ['3', '2'])
-  t.equal(state.waitingCount, 2)
+  t.equal(state.queue.count, 2)
   t.same([runningOn(state, 'a'), runningOn(state, 'a', 'm'), runningOn(state, 'b')], [2, 1, 0])
   after(view, ['request.retried', '1', { node: 'a', reason: 'busy' }])
   t.same(lined(state, 'm'), ['3', '1', '2'], 'a retried one keeps its place')
@@ -150,7 +150,7 @@ t.test('requests: who waits in which order, and who runs where', async t => {
     ['request.abandoned', '3', {}],
   )
   t.same([...state.open.keys()], ['1'])
-  t.same([state.waitingCount, runningOn(state, 'a')], [1, 0])
+  t.same([state.queue.count, runningOn(state, 'a')], [1, 0])
 })
 
 t.test('breakers: failures in a row, forgotten at the first success', async t => {

@@ -55,7 +55,6 @@ function ground(nodes: Record<string, string>, out: Record<string, BreakerView['
     requests: {
       open: new Map(),
       queue,
-      waitingCount: 0,
       running: new Map(),
       loads: new Map(),
     },

@@ -170,9 +170,9 @@ t.test('healed, or returned, a node takes one at a time, and more as time passes
   await z.clock.advance(60_000)
   z.engine.commit('node', 'a', { type: 'node.answer', data: { version: '1' } })
   await z.clock.advance(0)
-  t.equal(z.requests.state.waitingCount, 7)
+  t.equal(z.requests.state.queue.count, 7)
   await z.clock.advance(30_000)
-  t.equal(z.requests.state.waitingCount, 5)
+  t.equal(z.requests.state.queue.count, 5)
 })
 
 t.test('a restart shortens no wait, and forgets no round and no slow start', async t => {

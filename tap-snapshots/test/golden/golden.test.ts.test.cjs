@@ -101,7 +101,6 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
    "count": 0,
    "floor": 24815
   },
-  "waitingCount": 0,
   "running": {
    "big:latest": {
     "gpu-1": 1
@@ -169,6 +168,10 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.1.0 replays, to the
   "outputs": {},
   "ownOutputs": {},
   "waitErrors": {
+   "counts": {},
+   "step": 1.005012520859401,
+   "weight": 1,
+   "sum": 0,
    "size": 0
   },
   "admitted": {
@@ -298,7 +301,6 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.2.0 replays, to the
    "count": 0,
    "floor": 24815
   },
-  "waitingCount": 0,
   "running": {
    "big:latest": {
     "gpu-1": 1
@@ -366,6 +368,10 @@ exports[`test/golden/golden.test.ts > TAP > the journal of 0.2.0 replays, to the
   "outputs": {},
   "ownOutputs": {},
   "waitErrors": {
+   "counts": {},
+   "step": 1.005012520859401,
+   "weight": 1,
+   "sum": 0,
    "size": 0
   },
   "admitted": {

@@ -18,7 +18,7 @@ import { Failure } from '../failure.ts'
 import { Damage } from '../journal/damage.ts'
 import { sizeOf } from './quantities.ts'
 
-export interface Snapshot {
+export interface Copy {
   readonly dir: string
   remove(): Promise<void>
 }
@@ -28,7 +28,7 @@ const ROUNDS_MAX = 20
 /** What LevelDB needs beside the copy to open it: what is in the log becomes a table. */
 const RESERVE_BYTES = 67_108_864
 
-export async function takeSnapshot(dir: string, signal: AbortSignal): Promise<Snapshot> {
+export async function takeCopy(dir: string, signal: AbortSignal): Promise<Copy> {
   const copy = await mkdtemp(join(tmpdir(), 'quipu-audit-'))
   const remove = (): Promise<void> => rm(copy, { recursive: true, force: true })
   try {
