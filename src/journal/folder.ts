@@ -36,9 +36,16 @@ export async function identify(dir: string): Promise<string | undefined> {
   return id
 }
 
-/** Makes a journal where there is none; `build` makes the empty database. Cut off anywhere, it starts over. */
-export async function init(dir: string, clock: Clock, build: () => Promise<void>): Promise<string> {
-  const id = clock.id()
+/**
+ * Makes a journal where there is none; `build` makes the database, empty or with what is brought back into it. Cut off
+ * anywhere, it starts over.
+ */
+export async function init(
+  dir: string,
+  clock: Clock,
+  build: () => Promise<void>,
+  id = clock.id(),
+): Promise<string> {
   await rm(tablesIn(dir), { recursive: true, force: true })
   await mkdir(tablesIn(dir))
   const draft = await open(draftIn(dir), 'w')

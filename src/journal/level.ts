@@ -7,18 +7,18 @@
  */
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Level } from 'level'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { hashOf, originOf } from './chain.ts'
 import { closedFailure, journalOver } from './commit.ts'
-import { gap, illegible, unreadable } from './damage.ts'
-import { identify, init, missing, tablesIn } from './folder.ts'
+import { gap, illegible } from './damage.ts'
+import { identify, init } from './folder.ts'
 import type { Head, Journal } from './journal.ts'
 import { keyOf, seqOf } from './keys.ts'
-import { type Lock, locked, lockFolder } from './lock.ts'
+import { type Lock, lockFolder } from './lock.ts'
 import { type Mark, openMark } from './mark.ts'
 import { type Store, verified } from './store.ts'
+import { failureOf, openTables, pageOf, type Tables } from './tables.ts'
 
 export interface LevelOptions {
   readonly dir: string
@@ -40,17 +40,8 @@ const RESERVE_BYTES = 33_554_432
 /** How often the disk's room and the lock are looked at, while there is something to write. */
 const LOOK_MS = 1_000
 const PROBE_BYTES = 1_048_576
-const PAGE_FACTS = 1_000
-const PAGE_BYTES = 1_048_576
 /** Verified before the house starts to write. The rest is, when the engine replays. */
 const TAIL_FACTS = 1_000
-
-const TUNING = {
-  // Two of these in memory at worst; read back at the next start: 50,000 facts, 0.1 s.
-  writeBufferSize: 16_777_216,
-  // Tables of 2 MB, the default, would be 7,000 files at 100 million facts.
-  maxFileSize: 8_388_608,
-}
 
 export async function openLevelJournal(options: LevelOptions): Promise<Journal> {
   const { dir, clock, create = false, sublevel } = options
@@ -181,48 +172,12 @@ async function probe(dir: string): Promise<void> {
   }
 }
 
-/** An iterator for each page: a reader that takes its time pins no old tables and goes on in a new handle. */
-async function pageOf(level: Level<Buffer, string>, from: number, until: number): Promise<string[]> {
-  const values = level.values({
-    gte: keyOf(from),
-    lte: keyOf(until),
-    limit: PAGE_FACTS,
-    fillCache: false,
-    highWaterMarkBytes: PAGE_BYTES,
-  })
-  try {
-    return await values.nextv(PAGE_FACTS)
-  } finally {
-    await values.close()
-  }
-}
-
 async function headOf(store: LevelStore, id: string, mark: Mark, tailFacts: number): Promise<Head> {
   const seq = await store.last()
   let hash = originOf(id)
   for await (const page of verified(store, id, Math.max(0, seq - tailFacts), seq)) hash = hashOf(page.at(-1)!)
   await mark.check(seq, async marked => hashOf((await store.page(marked, marked))[0] ?? ''))
   return { seq, hash }
-}
-
-interface Tables {
-  readonly level: Level<Buffer, string>
-  close(): Promise<void>
-}
-
-async function openTables(
-  dir: string,
-  { sublevel, create = false }: { readonly sublevel: string | undefined; readonly create?: boolean },
-): Promise<Tables> {
-  const encodings = { keyEncoding: 'buffer', valueEncoding: 'utf8' } as const
-  const root = new Level<Buffer, string>(tablesIn(dir), { ...encodings, ...TUNING, createIfMissing: create })
-  await root.open()
-  const level =
-    sublevel === undefined
-      ? root
-      : // The same keys(), values() and batch(), and `sync` is handed on.
-        (root.sublevel<Buffer, string>(sublevel, encodings) as unknown as Level<Buffer, string>)
-  return { level, close: () => root.close() }
 }
 
 function nothingIn(dir: string): Failure {
@@ -244,22 +199,4 @@ function unopened(error: unknown): never {
   if (!(error instanceof Failure) || !error.retryable) throw error
   const said = `Nothing can be read until the disk can be opened again: ${error.message}`
   throw new Failure('journal.unwritable', said, { retryable: true, cause: error })
-}
-
-/** What the folder can meet us with. Where LevelDB cannot make sense of its files, that is damage; the rest may pass. */
-function failureOf(error: unknown, dir: string): unknown {
-  if (!(error instanceof Error) || error instanceof Failure) return error
-  const opening = 'code' in error && error.code === 'LEVEL_DATABASE_NOT_OPEN' && error.cause instanceof Error
-  const cause = (opening ? error.cause : error) as NodeJS.ErrnoException
-  const { message, code, errno } = cause
-  if (code === 'LEVEL_LOCKED') return locked(dir, undefined, cause)
-  if (message.includes('create_if_missing is false')) return missing(`${tablesIn(dir)} holds no database`)
-  const lost = code === 'LEVEL_IO_ERROR' && message.includes('No such file')
-  if (lost || code === 'LEVEL_CORRUPTION' || (opening && code === undefined))
-    return unreadable(tablesIn(dir), cause)
-  if (code !== 'LEVEL_IO_ERROR' && errno === undefined) return error
-  return new Failure('journal.unwritable', `The journal in ${dir} cannot be used: ${message}`, {
-    retryable: true,
-    cause,
-  })
 }
