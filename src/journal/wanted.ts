@@ -124,11 +124,7 @@ class WantedOf implements Wanted {
     const sought = this.#strangers(page)
     if (sought.size === 0) return page.filter(entry => this.#fits(entry))
     return this.#stories.before(sought, first - 1, signal).then(found => {
-      for (const id of sought) {
-        let fits = 0
-        for (const fact of found.get(id) ?? []) fits = this.#after(fits, fact)
-        this.#keep(id, fits)
-      }
+      for (const id of sought) this.#keep(id, this.#before(found.get(id) ?? [], first))
       return page.filter(entry => this.#fits(entry))
     })
   }
