@@ -27,9 +27,12 @@ import { metrics } from './gateway/metrics.ts'
 import { OllamaApi } from './gateway/ollama.ts'
 import { Runs } from './gateway/run.ts'
 import { openServer } from './gateway/server.ts'
+import { Beginnings } from './journal/beginning.ts'
 import { Damage } from './journal/damage.ts'
+import { Feed } from './journal/feed.ts'
 import type { Journal } from './journal/journal.ts'
 import { openLevelJournal } from './journal/level.ts'
+import { Stories } from './journal/stories.ts'
 import { liveConfig } from './live.ts'
 import { decodeTps } from './projections/estimates.ts'
 import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
@@ -100,6 +103,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     closing.push(() => ollamas.close())
     const ollama = (url: string) => ollamas.at(url)
     const common = { engine, clock, config, startConfig, journal, version, ...answers }
+
+    const reading = {
+      feed: new Feed(common),
+      stories: new Stories({ ...common, remembered: request => answers.history.state.get(request) }),
+      beginnings: new Beginnings(common),
+    }
 
     const seats = new Seats(common)
     const batches = new Batches(common)
@@ -193,7 +202,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           mayCall: target => callbacks.check(target),
         })
         await app.register(workers, { ...common, leases, tidy: work.tidy })
-        await app.register(events, common)
+        await app.register(events, { ...common, ...reading })
         await app.register(gauges.plugin)
       },
     })

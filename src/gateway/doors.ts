@@ -330,10 +330,12 @@ export const doors = {
   events: {
     method: 'GET',
     path: '/quipu/events',
-    sentence: 'Facts as they become durable; Last-Event-ID (or after) resumes without a loss or a double',
+    sentence:
+      'Facts as they become durable, as events or as lines of JSON; Last-Event-ID (or after) resumes without a loss ' +
+      'or a double',
     query: EventsQuery,
     media: 'text/event-stream',
-    refusals: [400, 503],
+    refusals: [400, 409, 503],
   },
   config: {
     method: 'GET',

@@ -69,6 +69,7 @@ export const statuses: Readonly<Record<string, number>> = {
   'house.busy': 503,
   'house.memory': 503,
   'events.full': 503,
+  'events.foreign': 409,
   'journal.unwritable': 503,
   'journal.full': 503,
   'journal.closed': 503,

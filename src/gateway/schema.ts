@@ -363,11 +363,39 @@ export const Rollback = Type.Object(
 )
 export const HistoryQuery = query({ limit: limit(HISTORY_LIMIT, 1_000) })
 
+const moment = (description: string) =>
+  maybe(Type.String({ maxLength: 32, description: `${description}; ISO 8601, in UTC unless it has a zone` }))
+
 export const EventsQuery = query({
+  from: maybe(
+    Type.String({
+      maxLength: 32,
+      description: 'where to begin: start, now, the seq of a fact, or a time; now unless told',
+    }),
+  ),
   after,
   kind: oneOf(Object.keys(entities)),
   type: filter('only facts of this type; one that ends with a dot stands for all that begin so, as node.'),
   id: filter('only facts about the thing with this id: a node, a model, model@node, a request'),
+  client: filter('only requests of this client, all their facts; and what else it asked of the house'),
+  model: filter('only requests for this model, all their facts; and the model, its replicas and its policy'),
+  node: filter(
+    'only requests from when they were given to this node; and the node, its breaker and replicas',
+  ),
+  since: moment('only facts of this time or later; begins there, unless told where'),
+  until: moment('only facts before this time'),
+  format: maybe(
+    word(['sse', 'ndjson'], 'sse unless told; the Accept header application/x-ndjson says the same'),
+  ),
+  journal: maybe(
+    Type.String({ maxLength: 64, description: 'refuse where the journal is not the one with this id' }),
+  ),
+  seen: maybe(
+    Type.String({
+      pattern: '^\\d{1,15}:[\\w-]{43}$',
+      description: 'seq:hash of a fact that was received; refuse where the journal has another one there',
+    }),
+  ),
 })
 
 // ── what goes out ────────────────────────────────────────────────────────────────────────────────────────────────

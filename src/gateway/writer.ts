@@ -20,7 +20,7 @@ export class Writer {
     })
   }
 
-  put(text: string): void {
+  put(text: string | Buffer): void {
     this.#full = !this.#res.write(text)
   }
 

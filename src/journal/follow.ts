@@ -1,15 +1,30 @@
 /**
  * Everything after a mark, then whatever comes, without a gap and at the reader's own pace: SSE, mirrors, audits.
- * Pages come from the disk until the reader has caught up and from memory from then on, so that hundreds may
+ * Pages come from the disk until the reader has caught up and from memory from then on, so that thousands may
  * follow. Ends with the signal, or when the journal is closed.
  */
 import { Failure } from '../failure.ts'
 import { gap } from './damage.ts'
 import type { Entry, Journal } from './journal.ts'
+import type { Turns } from './turns.ts'
+
+export type Followed = Pick<Journal, 'durable' | 'closed' | 'recent' | 'read' | 'watch'>
+
+/** How far a reader that is behind comes in one turn, where others wait for theirs. */
+const TURN_FACTS = 10_000
 
 export async function* follow(
-  journal: Journal,
-  { after = 0, signal }: { readonly after?: number; readonly signal: AbortSignal },
+  journal: Followed,
+  {
+    after = 0,
+    signal,
+    turns,
+  }: {
+    readonly after?: number
+    readonly signal: AbortSignal
+    /** Who is behind holds a page or two, so that only so many may be at once. Throws what it throws. */
+    readonly turns?: Turns | undefined
+  },
 ): AsyncGenerator<readonly Entry[]> {
   // Only durable facts are ever handed out, so a mark beyond them comes from facts that this journal has lost.
   if (after > journal.durable) throw gap(journal.durable + 1, { end: after })
@@ -27,8 +42,11 @@ export async function* follow(
     while (!signal.aborted && !journal.closed) {
       const page = journal.recent(mark)
       if (page === undefined) {
+        const done = await turns?.take(signal)
         try {
-          for await (const older of journal.read({ after: mark })) {
+          const until = turns === undefined ? undefined : mark + TURN_FACTS
+          for await (const older of journal.read({ after: mark, ...(until && { until }) })) {
+            if (signal.aborted) return
             mark = older.at(-1)!.seq
             yield older
             if (signal.aborted) return
@@ -38,6 +56,8 @@ export async function* follow(
           // Between two handles of a failing disk there is nothing to read from; the journal tells of every attempt.
           if (!(error instanceof Failure && error.retryable)) throw error
           await woken()
+        } finally {
+          done?.()
         }
       } else if (page.length > 0) {
         mark = page.at(-1)!.seq

@@ -20,7 +20,10 @@ import { workers } from '../../src/gateway/jobs/workers.ts'
 import { metrics } from '../../src/gateway/metrics.ts'
 import { openServer } from '../../src/gateway/server.ts'
 import type { NodeVitals } from '../../src/gateway/views.ts'
+import { Beginnings } from '../../src/journal/beginning.ts'
+import { Feed } from '../../src/journal/feed.ts'
 import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.ts'
+import { Stories } from '../../src/journal/stories.ts'
 import { liveConfig } from '../../src/live.ts'
 import { views } from '../../src/projections/views.ts'
 import { expectWait } from '../../src/scheduler/eta.ts'
@@ -54,6 +57,11 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
     version: '1.2.3',
     vitals,
     ...answers,
+  }
+  const reading = {
+    feed: new Feed(common),
+    stories: new Stories({ ...common, remembered: id => answers.history.state.get(id) }),
+    beginnings: new Beginnings(common),
   }
   const samples = new ServerStats({ ...common, warn: message => t.fail(message) })
   samples.start()
@@ -104,7 +112,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
       })
       const leases = new Leases({ ...common, spool, tidy: work.tidy })
       await scope.register(workers, { ...common, leases, tidy: work.tidy })
-      await scope.register(events, common)
+      await scope.register(events, { ...common, ...reading })
       await scope.register(gauges.plugin)
     },
   })
@@ -122,6 +130,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
     app,
     ...common,
     spool,
+    feed: reading.feed,
 
     change: (url: string, payload: object) => app.inject({ method: 'PUT', url, payload }),
     remove: (url: string) => app.inject({ method: 'DELETE', url }),

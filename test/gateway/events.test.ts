@@ -3,6 +3,7 @@ import { get, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { Failure } from '../../src/failure.ts'
+import { BEHIND_MAX, READERS_MAX } from '../../src/journal/feed.ts'
 import type { Entry } from '../../src/journal/journal.ts'
 import { type Doors, openDoors } from './doors.ts'
 
@@ -319,19 +320,46 @@ t.test('a reader that is slow but takes something now and then is not cut', asyn
   t.same(ids, numbers(1, 2_400))
 })
 
-t.test('readers are at most 64, and one that leaves makes room', async t => {
+t.test('readers are at most 2,048, and one that leaves makes room', async t => {
   const house = await openDoors(t)
-  await portOf(house)
-  const readers = await Promise.all(Array.from({ length: 64 }, () => read(house)))
+  const first = await read(house)
+  for (let i = 0; i < READERS_MAX - 1; i += 1) house.feed.enter()
   const late = await read(house)
   t.equal(late.response.statusCode, 503)
   t.equal((await house.get('/quipu/journal')).json().code, 'events.full')
-  readers[0]!.close()
+  first.close()
   for (;;) {
     const next = await read(house)
     if (next.response.statusCode === 200) break
   }
   t.pass('there was room again')
+})
+
+t.test('readers who are behind take turns, and who waits too long for one is told so', async t => {
+  const house = await openDoors(t)
+  for (let i = 0; i < 6; i += 1) {
+    pull(house, 1_000)
+    await house.engine.settled()
+  }
+  const { signal } = new AbortController()
+  const held = await Promise.all(Array.from({ length: BEHIND_MAX }, () => house.feed.turns.take(signal)))
+  const live = await read(house, '?from=now')
+  const [patient, late] = [await read(house, '?from=start'), await read(house, '?from=start')]
+  pull(house, 1)
+  await live.until(() => live.events.length === 1)
+  await house.clock.advance(59_000)
+  t.same([patient.events.length, late.events.length], [0, 0])
+  held[0]!()
+  await patient.until(() => patient.events.length === 6_001)
+  await late.until(() => late.events.length === 6_001)
+  t.same(late.seqs, numbers(1, 6_001), 'it was its turn next')
+  held[0] = await house.feed.turns.take(signal)
+  const last = await read(house, '?from=start')
+  await house.clock.advance(60_000)
+  await last.until(() => last.ended)
+  t.match(last.events, [
+    { event: 'cut', data: /too many wait to read the journal from the disk.*"code":"house.busy"/ },
+  ])
 })
 
 t.test('streams end when the house closes', async t => {
@@ -343,21 +371,127 @@ t.test('streams end when the house closes', async t => {
   t.pass('and the house is not held up')
 })
 
-t.test('a mark from another journal, or none at all, is refused', async t => {
+t.test('what is not understood is refused', async t => {
   const house = await openDoors(t)
   pull(house, 2)
   await house.engine.settled()
   for (const [query, id, said] of [
-    ['', '3', /the journal ends at 2, so 3 is a mark from another one/],
-    ['?after=3', '', /the journal ends at 2/],
+    ['?after=1&from=2', '', /after and from both say where to begin/],
+    ['?from=noon', '', /"noon" is not a time such as/],
+    ['?since=noon', '', /"noon" is not a time such as/],
     ['', 'abc', /Last-Event-ID must be the seq of a fact/],
     ['?after=x', '', /after must be integer/],
     ['?kind=nodes', '', /kind must match pattern/],
-    ['?typ=node.', '', /unknown property "typ"; known are after, kind, type, id/],
+    ['?typ=node.', '', /unknown property "typ"; known are from, after, kind, type, id/],
   ] as const) {
     const answer = await house.get(`/quipu/events${query}`, id === '' ? {} : { 'last-event-id': id })
     t.same([answer.statusCode, answer.json().code], [400, 'request.invalid'], query + id)
     t.match(answer.json().error, said)
+  }
+})
+
+t.test('who comes back to another journal, or to one that has lost facts, is told so', async t => {
+  const house = await openDoors(t, { id: 'j1' })
+  pull(house, 2)
+  await house.engine.settled()
+  const [first, second] = house.journal.recent(0)!
+  for (const [query, id, said] of [
+    ['', '3', /the journal ends at 2, so 3 is a mark from another one, or from facts it has lost/],
+    ['?after=3', '', /the journal ends at 2/],
+    ['?from=4', '', /the journal ends at 2/],
+    ['?after=2&journal=j2', '', /this is the journal j1, and not j2/],
+    [`?after=1&seen=1:${second!.hash}`, '', /fact 1 is not the one that was received/],
+    [`?after=1&seen=3:${second!.hash}`, '', /the journal ends at 2/],
+  ] as const) {
+    const answer = await house.get(`/quipu/events${query}`, id === '' ? {} : { 'last-event-id': id })
+    t.same([answer.statusCode, answer.json().code], [409, 'events.foreign'], query + id)
+    t.match(answer.json().error, said)
+  }
+  const reader = await read(house, `?after=1&journal=j1&seen=1:${first!.hash}`)
+  await reader.until(() => reader.events.length === 1)
+  t.same(reader.seqs, [2])
+  t.match(reader.response.headers, { 'x-quipu-journal': 'j1', 'x-quipu-mark': '1' })
+})
+
+t.test('a reader says where to begin: at the start, now, at a fact, or at a time', async t => {
+  const house = await openDoors(t)
+  for (let i = 0; i < 3; i += 1) {
+    pull(house, 1)
+    await house.engine.settled()
+    await house.clock.advance(1_000)
+  }
+  for (const [query, mark] of [
+    ['', 3],
+    ['?from=now', 3],
+    ['?from=start', 0],
+    ['?from=2', 1],
+    ['?from=2026-01-01T00:00:01Z', 1],
+    ['?since=2026-01-01T00:00:02', 2],
+    ['?from=start&since=2026-01-01T00:00:02', 0],
+    ['?from=2030-01-01', 3],
+  ] as const) {
+    const reader = await read(house, query)
+    t.equal(reader.response.headers['x-quipu-mark'], String(mark), query)
+    reader.close()
+  }
+})
+
+t.test(
+  'requests of a client, for a model or on a node come whole, also when they began long before',
+  async t => {
+    const house = await openDoors(t)
+    house.join('a')
+    house.admit('r1', { client: 'ann' })
+    house.admit('r2', { client: 'bob' })
+    for (let i = 0; i < 2_100; i += 1) {
+      house.admit(`x${i}`, { client: 'bob', model: 'other:latest' })
+      if (i % 300 === 0) await house.engine.settled()
+    }
+    await house.engine.settled()
+    const mark = house.journal.durable
+    t.equal(house.history.state.get('r1'), undefined, 'in the journal only')
+    const told = async (query: string): Promise<string[]> => {
+      const reader = await read(house, `?after=${mark}&${query}`)
+      await house.clock.advance(15_000)
+      await reader.until(() => reader.lastId === String(house.journal.durable))
+      reader.close()
+      return reader.entries.map(({ type, id }) => `${type} ${id}`)
+    }
+    house.assign('r1', 'a')
+    house.assign('r2', 'a')
+    house.begin('r1')
+    house.begin('r2')
+    house.complete('r2')
+    house.complete('r1')
+    await house.engine.settled()
+    t.same(await told('client=ann'), ['request.assigned r1', 'request.begun r1', 'request.completed r1'])
+    t.same(await told('model=tiny&client=bob&type=request.begun'), ['request.begun r2'])
+    t.equal((await told('node=a')).length, 6)
+    t.same(await told('node=b'), [])
+  },
+)
+
+t.test('lines of JSON come for who asks for them, and blank ones as a sign of life', async t => {
+  const house = await openDoors(t)
+  pull(house, 2)
+  await house.engine.settled()
+  const port = await portOf(house)
+  for (const [path, headers] of [
+    ['?from=2&format=ndjson', {}],
+    ['?from=2', { accept: 'application/x-ndjson' }],
+  ] as const) {
+    const request = get({ host: '127.0.0.1', port, path: `/quipu/events${path}`, headers, agent: false })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    t.match(response.headers, { 'content-type': 'application/x-ndjson', 'x-quipu-mark': '1' })
+    let text = ''
+    response.setEncoding('utf8').on('data', chunk => {
+      text += chunk
+    })
+    while (!text.endsWith('\n')) await once(response, 'data')
+    await house.clock.advance(15_000)
+    while (!text.endsWith('\n\n')) await once(response, 'data')
+    t.equal(text, `${JSON.stringify(house.journal.recent(1)![0])}\n\n`)
+    response.destroy()
   }
 })
 

@@ -62,10 +62,19 @@ t.test('what it says of a body is what bodies are checked against', async t => {
     properties: { slots: { type: 'integer', minimum: 1, maximum: 1_024 } },
   })
   t.match(document.paths['/quipu/events'].get.parameters, [
-    { name: 'after', in: 'query', required: false },
+    { name: 'from', in: 'query', required: false },
+    { name: 'after' },
     { name: 'kind' },
     { name: 'type' },
     { name: 'id' },
+    { name: 'client' },
+    { name: 'model' },
+    { name: 'node' },
+    { name: 'since' },
+    { name: 'until' },
+    { name: 'format', schema: { enum: ['sse', 'ndjson'] } },
+    { name: 'journal' },
+    { name: 'seen' },
     { name: 'Last-Event-ID', in: 'header' },
   ])
 })
