@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { replicaId } from '../machines/replica.ts'
+import { bindTo } from './backtest/hindsight.ts'
+import { type BoundPolicy, POLICIES } from './backtest/policies.ts'
 import { Callbacks } from './callbacks/callbacks.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -39,6 +41,7 @@ import { type Open, type RequestsProjection, runningOn } from './projections/req
 import { views } from './projections/views.ts'
 import { Affinity } from './scheduler/affinity.ts'
 import { expectWait, foresee } from './scheduler/eta.ts'
+import { weigh } from './scheduler/hindsight.ts'
 import { loader } from './scheduler/loader.ts'
 import { choose, scheduler } from './scheduler/scheduler.ts'
 import { Seats } from './scheduler/seats.ts'
@@ -191,6 +194,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           register: (spec, by) => register(common, spec, 'api', by),
           choose: outlook,
           expect: (open, ahead) => expectWait(seating, open, ahead),
+          hindsight: {
+            weigh,
+            bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),
+            bound: Object.keys(POLICIES),
+          },
         })
         await app.register(jobDoors, {
           ...common,

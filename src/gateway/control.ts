@@ -11,6 +11,8 @@ import type { Ask } from '../engine/engine.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import { type CountNeeds, queueStats } from './counts.ts'
 import { type Door, doors, hang } from './doors.ts'
+import { Hindsight, type HindsightNeeds } from './hindsight.ts'
+import { meanwhile } from './meanwhile.ts'
 import { openapi } from './openapi.ts'
 import { allPolicies, modelNamed, onePolicy, type PolicyNeeds, policyFrom } from './policies.ts'
 import { QUEUE_LIMIT, REQUESTS_LIMIT } from './schema.ts'
@@ -39,6 +41,8 @@ export interface ControlNeeds extends ViewNeeds, CountNeeds, PolicyNeeds, Settin
   readonly register: (spec: NodeSpec, by: string) => Promise<string>
   /** Looks at a node now. */
   readonly look: (name: string) => Promise<void>
+  /** Decides once more what has been decided. */
+  readonly hindsight: Pick<HindsightNeeds, 'weigh' | 'bind' | 'bound'>
 }
 
 /** How all of these doors go about it. */
@@ -55,6 +59,7 @@ const FIRST_LOOK_MS = 2_000
 export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   const { clock, engine, fleet, history, journal, look, register, requests, version } = needs
   const trail = new Trail(needs)
+  const hindsight = new Hindsight({ ...needs, ...needs.hindsight })
   const document = openapi(version)
 
   speakJson(app)
@@ -75,10 +80,12 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     return changed
   }
 
-  async function factsOf(id: string, reply: FastifyReply): Promise<readonly Entry[]> {
-    const gone = new AbortController()
-    reply.raw.once('close', () => gone.abort())
-    const facts = await trail.of(id, gone.signal)
+  async function factsOf(
+    id: string,
+    reply: FastifyReply,
+    signal = goneSignal(reply),
+  ): Promise<readonly Entry[]> {
+    const facts = await trail.of(id, signal)
     if (facts.length > 0) return facts
     throw new Refusal('request.unknown', `there was never a request ${id}; see /quipu/requests`)
   }
@@ -173,7 +180,17 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     const facts = history.state.get(id) ?? found
     const open = requests.state.open.get(id)
     const waits = open?.state === 'queued' ? { waits: outlook(needs, open) } : {}
-    return told(reply, story(facts, { now: clock.now(), around, ...waits }))
+    return told(reply, {
+      ...story(facts, { now: clock.now(), around, ...waits }),
+      meanwhile: meanwhile(facts, around),
+    })
+  })
+
+  hang(app, doors.hindsight, async ({ params: { id }, query: { compare }, reply }) => {
+    const signal = goneSignal(reply)
+    const facts = await factsOf(id, reply, signal)
+    await engine.settled().catch(() => {}) // it is read from the disk
+    return told(reply, await hindsight.of(facts, compare?.split(';') ?? [], signal))
   })
 
   // ── settings and tables ──────────────────────────────────────────────────────────────────────────────────────
@@ -212,6 +229,13 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     },
     PROBED,
   )
+}
+
+/** Nobody waits for the answer any more. */
+function goneSignal({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  raw.once('close', () => gone.abort())
+  return gone.signal
 }
 
 /** Load balancers ask with HEAD. */

@@ -19,6 +19,8 @@ import {
   type Given,
   GivingUp,
   Health,
+  Hindsight,
+  HindsightQuery,
   HistoryQuery,
   Index,
   InferenceQueueQuery,
@@ -256,6 +258,16 @@ export const doors = {
     params: RequestId,
     answer: Why,
     refusals: [404, 503],
+  },
+  hindsight: {
+    method: 'GET',
+    path: '/quipu/requests/:id/hindsight',
+    sentence:
+      'The decisions on a request once more, as things stood then: who was ahead, and what others would have done',
+    params: RequestId,
+    query: HindsightQuery,
+    answer: Hindsight,
+    refusals: [400, 404, 503],
   },
   submitJob: {
     method: 'POST',

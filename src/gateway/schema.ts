@@ -753,6 +753,74 @@ export const Why = Type.Object({
       { description: 'while it is queued' },
     ),
   ),
+  meanwhile: maybe(
+    Type.Object(
+      {
+        items: Type.Array(
+          Type.Object({
+            seq: whole('of the fact'),
+            at: at('when'),
+            type: text('the fact'),
+            words: text('what happened'),
+            by: maybe(text('who asked for it')),
+          }),
+        ),
+        left: whole('how many more there were'),
+      },
+      { description: 'what else was decided while it waited' },
+    ),
+  ),
+})
+
+export const HindsightQuery = query({
+  compare: maybe(
+    Type.String({
+      minLength: 1,
+      maxLength: 1_024,
+      description:
+        'what else to ask: a policy of `quipu backtest`, or own settings such as swap-cost=1,prefer=a+b; several with semicolons',
+    }),
+  ),
+})
+
+const Verdict = Type.Object({
+  policy: text('who was asked'),
+  to: word(['assign', 'load', 'claim', 'wait', 'unknown'], 'what it would have done'),
+  nodes: texts('where; several where the journal cannot know which of them'),
+  words: text('the same in words'),
+})
+
+export const Hindsight = Type.Object({
+  id: text('id of the request'),
+  moments: Type.Array(
+    Type.Object({
+      as: word(['admitted', 'assigned'], 'when it came, or when it was given a node'),
+      at: at('when'),
+      seq: whole('of the fact'),
+      node: maybe(text('where it really went')),
+      queue: maybe(
+        Type.Object({
+          line: text('where it stood'),
+          waiting: whole('who waited in the whole house, it included'),
+          inLine: whole('who stood in its line, it included'),
+          ahead: whole('who would have gone before it'),
+          clients: Type.Array(Type.Object({ client: text('whose'), count: whole('how many of these') })),
+          oldestMs: maybe(whole('how long the oldest of these had waited')),
+        }),
+      ),
+      decided: maybe(Verdict),
+      edges: maybe(
+        Type.Array(
+          Type.Object({
+            over: text('a node that could have answered at once, too'),
+            by: text('what told against it'),
+            words: text('the same in words'),
+          }),
+        ),
+      ),
+      others: Type.Array(Verdict, { description: 'what those would have done who were asked for' }),
+    }),
+  ),
 })
 
 // ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -903,6 +971,7 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   Take,
   Waiting,
   Why,
+  Hindsight,
 }
 
 // ── how what comes in is checked ─────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,8 @@ export interface TrailNeeds {
 
 /** A search reads backwards in steps of so many facts (about 20 ms each), because what is asked for is mostly recent. */
 const STEP_FACTS = 10_000
+/** Some seconds of a busy house. */
+const BESIDE_FACTS = 500
 /** Each search may read the whole journal. */
 const SEARCHES_MAX = 4
 
@@ -37,10 +39,10 @@ export class Trail {
     }
   }
 
-  /** What the whole house did between two facts, as far as one step goes. */
+  /** What the whole house did from a little before the first of these to a little after the last, as far as one step goes. */
   async around(facts: readonly Entry[]): Promise<readonly Entry[]> {
-    const after = facts[0]!.seq
-    const until = Math.min(facts.at(-1)!.seq, after + STEP_FACTS)
+    const after = Math.max(0, facts[0]!.seq - BESIDE_FACTS)
+    const until = Math.min(facts.at(-1)!.seq + BESIDE_FACTS, after + STEP_FACTS)
     const found: Entry[] = []
     for await (const page of this.#needs.journal.read({ after, until })) found.push(...page)
     return found

@@ -106,7 +106,7 @@ export function touched(facts: readonly Entry[], node: string): boolean {
 }
 
 /**
- * `around` are the facts of the whole house while it waited, as far as they are known; they tell of loads. `waits` is
+ * `around` are the facts of the whole house around its wait, as far as they are known; they tell of loads. `waits` is
  * what holds it up now, if anything does.
  */
 export function story(
@@ -116,7 +116,9 @@ export function story(
   const told = summary(facts, now)
   const { id, model, state } = told
   const attempts = attemptsOf(facts, now)
-  const loads = loadsOf(around, model)
+  const [first, last] = [facts[0]!.seq, isOpen(state) ? Number.POSITIVE_INFINITY : facts.at(-1)!.seq]
+  const during = around.filter(({ seq }) => seq > first && seq < last)
+  const loads = loadsOf(during, model)
   return {
     id,
     ...(model !== undefined && { model }),
@@ -221,7 +223,7 @@ function loadsOf(around: readonly Entry[], model: string | undefined): readonly 
 function because(node: string, model: string, candidates: readonly Candidate[]): string {
   const chosen = candidates.find(row => row.node === node)
   if (chosen === undefined) return ''
-  if (chosen.resident) return `${model} was loaded there with an idle slot`
+  if (chosen.resident) return `it had ${model} in memory and a free slot`
   if (chosen.estimateMs === 0) return `no node had ${model}, and any may say so itself`
   return `loading ${model} there had failed, and the client was to hear the node's own words`
 }
@@ -237,7 +239,7 @@ function others({ node, candidates }: Attempt, model: string): readonly string[]
         ? `excluded: ${row.excluded}`
         : row.resident
           ? row.idle > 0
-            ? 'as ready (fewer failures go first, then less load, then the name)'
+            ? 'as ready'
             : 'busy'
           : none(row)
             ? row.idle > 0
@@ -256,7 +258,7 @@ function sentence(
   waits: Waits | undefined,
 ): string {
   const { model = 'the model' } = told
-  const said = loads.map(load => saidOfLoad(load, model))
+  const said = [saidOfLoads(loads, model)]
   for (const [i, attempt] of attempts.entries()) {
     const last = i === attempts.length - 1
     const going = last && told.state in UNDER_WAY
@@ -277,16 +279,22 @@ function sentence(
   return `${said.filter(Boolean).join('. ')}.`
 }
 
-function saidOfLoad({ node, ms, failed }: Load, model: string): string {
-  if (failed !== undefined) return `While it waited, loading ${model} on ${node} failed (${failed})`
-  return `While it waited, ${model} was loaded on ${node}${ms === undefined ? '' : ` in ${duration(ms)}`}`
+function saidOfLoads(loads: readonly Load[], model: string): string {
+  const went = loads.filter(({ failed }) => failed === undefined)
+  const failed = loads.filter(({ failed }) => failed !== undefined)
+  const places = went.map(({ node, ms }) => `on ${node}${ms === undefined ? '' : ` in ${roughly(ms)}`}`)
+  const parts = [
+    ...failed.map(({ node, failed }) => `loading ${model} on ${node} failed (${failed})`),
+    ...(places.length === 0 ? [] : [`${model} was loaded ${list(places)}`]),
+  ]
+  return parts.length === 0 ? '' : `While it waited, ${parts.join('; ')}`
 }
 
 function ending(told: RequestSummary, attempts: readonly Attempt[], waits: Waits | undefined): string {
   const { state, status, totalMs, waitedMs, ttftMs, unretried } = told
   const spent = unretried === undefined ? '' : ', and the retry budget was spent'
-  const after = duration(totalMs)
-  const waited = `waited ${duration(waitedMs)}`
+  const after = roughly(totalMs)
+  const waited = `waited ${roughly(waitedMs)}`
   const last = attempts.at(-1)
   const node = last?.outcome.as === 'retried' ? undefined : last?.node
   switch (state) {
@@ -295,7 +303,7 @@ function ending(told: RequestSummary, attempts: readonly Attempt[], waits: Waits
     case 'running':
       return `Nothing has come back after ${after} (${waited})`
     case 'answering':
-      return `The answer${ttftMs === undefined ? '' : ` began after ${duration(ttftMs)} and`} has not ended after ${after} (${waited})`
+      return `The answer${ttftMs === undefined ? '' : ` began after ${roughly(ttftMs)} and`} has not ended after ${after} (${waited})`
     case 'completed':
       return `Answered${status === undefined ? '' : ` ${status}`} after ${after} (${waited})`
     case 'failed':
@@ -380,11 +388,11 @@ function given<T extends object>(known: T): { [Key in keyof T]?: Exclude<T[Key],
   return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined)) as never
 }
 
-function list(names: readonly string[]): string {
-  return names.length === 1 ? names[0]! : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+export function list(names: readonly string[], or: 'and' | 'or' = 'and'): string {
+  return names.length === 1 ? names[0]! : `${names.slice(0, -1).join(', ')} ${or} ${names.at(-1)}`
 }
 
-function duration(ms: number): string {
+export function roughly(ms: number): string {
   if (ms < 1_000) return ms < 50 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`
   if (ms < 59_950) return `${(ms / 1_000).toFixed(1)} s`
   const seconds = Math.round(ms / 1_000)

@@ -77,23 +77,30 @@ export type Choice =
   /** `ripeInMs`: by waiting alone, something else becomes right by then. */
   | { readonly to: 'wait'; readonly ripeInMs?: number }
 
-/** What is as good as the fastest may take so much longer. */
-const AS_GOOD = 1.25
-const THERE_AND_BACK = 2
-/** Of shorter answers nobody notices the difference, and their times are mostly chance. */
-const SLOW_MIN_MS = 1_000
+/** What could be weighed otherwise; hindsight asks what would have come of that. */
+export interface Weights {
+  /** What is as good as the fastest may take so much longer. (3) */
+  readonly asGood: number
+  /** How often a load counts that displaces something: there and back. (6) */
+  readonly swapCost: number
+  /** Of shorter answers nobody notices the difference, and their times are mostly chance. (4) */
+  readonly slowMinMs: number
+}
+
+export const WEIGHTS: Weights = { asGood: 1.25, swapCost: 2, slowMinMs: 1_000 }
+
 /** A table in a fact is for people to read. */
 export const CANDIDATES_MAX = 16
 
-export function place(demand: Demand, spots: readonly Spot[]): Choice {
+export function place(demand: Demand, spots: readonly Spot[], weights: Weights = WEIGHTS): Choice {
   const known = isKnown(spots)
   if (!known && demand.unsettled) return { to: 'wait' } // (1)
   const able = ableOf(demand, spots, known)
   let ripeInMs = Number.POSITIVE_INFINITY
   const ready = able.filter(spot => idle(spot) > 0 && (!known || answers(spot))) // (5)
   if (ready.length > 0) {
-    const spot = best(ready) // (3)
-    const patienceMs = known && spot.memory === 'resident' ? patience(spot, demand, able) : 0 // (4)
+    const spot = best(ready, weights) // (3)
+    const patienceMs = known && spot.memory === 'resident' ? patience(spot, demand, able, weights) : 0 // (4)
     if (patienceMs <= 0) return { to: 'assign', node: spot.node }
     ripeInMs = patienceMs
   }
@@ -102,7 +109,7 @@ export function place(demand: Demand, spots: readonly Spot[]): Choice {
   if (cold.length === 0) return wait(ripeInMs) // (8)
   const { spot, priceMs, rentMs } = cold.map(spot => offerOf(spot, demand)).reduce(better)
   const { node, room, loadMs } = spot
-  const worthMs = priceMs * (room === 'free' ? 1 : THERE_AND_BACK)
+  const worthMs = priceMs * (room === 'free' ? 1 : weights.swapCost)
   if (worthMs >= drainMs(able, demand)) return wait(ripeInMs)
   if (rentMs > 0) return wait(Math.min(ripeInMs, rentMs)) // (7)
   return room === 'full' ? { to: 'claim', node } : { to: 'load', node, estimateMs: loadMs } // (6)
@@ -153,14 +160,19 @@ function idle({ slots, running }: Spot): number {
   return Math.max(0, slots - running)
 }
 
-function best(ready: readonly Spot[]): Spot {
-  let fastest = Number.POSITIVE_INFINITY
-  for (const { runMs } of ready) fastest = Math.min(fastest, runMs)
-  return ready.reduce((a, b) => (byMerit(a, b, fastest) <= 0 ? a : b))
+function best(ready: readonly Spot[], { asGood }: Weights): Spot {
+  const good = fastestMs(ready) * asGood
+  return ready.reduce((a, b) => (byMerit(a, b, good) <= 0 ? a : b))
 }
 
-function byMerit(a: Spot, b: Spot, fastest: number): number {
-  const good = fastest * AS_GOOD
+function fastestMs(ready: readonly Spot[]): number {
+  let fastest = Number.POSITIVE_INFINITY
+  for (const { runMs } of ready) fastest = Math.min(fastest, runMs)
+  return fastest
+}
+
+/** Up to `good` milliseconds, all are as fast as the fastest. */
+function byMerit(a: Spot, b: Spot, good: number): number {
   return (
     Number(b.memory === 'resident') - Number(a.memory === 'resident') ||
     Number(b.runMs <= good) - Number(a.runMs <= good) ||
@@ -177,9 +189,41 @@ function wait(ripeInMs: number): Choice {
   return Number.isFinite(ripeInMs) ? { to: 'wait', ripeInMs } : { to: 'wait' }
 }
 
+/** What put a node before another that could have answered as well: the first of (3) in which they differ. */
+export type Edge = 'speed' | 'preference' | 'conversation' | 'load' | 'name'
+
+/** `undefined` where the two were not compared: one of them could not have answered at once. */
+export function edgeOf(
+  { demand, spots, weights = WEIGHTS }: Weighed,
+  node: string,
+  other: string,
+): Edge | undefined {
+  const ready = ableOf(demand, spots, isKnown(spots)).filter(
+    spot => idle(spot) > 0 && spot.memory === 'resident',
+  )
+  const [a, b] = [node, other].map(name => ready.find(spot => spot.node === name))
+  if (a === undefined || b === undefined) return undefined
+  const good = fastestMs(ready) * weights.asGood
+  if (a.runMs > good || b.runMs > good) return a.runMs === b.runMs ? 'name' : 'speed'
+  if (a.preferred !== b.preferred) return 'preference'
+  if (a.affine !== b.affine || a.affinity !== b.affinity) return 'conversation'
+  return a.load / a.weight === b.load / b.weight ? 'name' : 'load'
+}
+
+export interface Weighed {
+  readonly demand: Demand
+  readonly spots: readonly Spot[]
+  readonly weights?: Weights
+}
+
 /** How much longer faster copies, now busy, are worth waiting for rather than this one. */
-function patience({ runMs }: Spot, { waiting, waitedMs }: Demand, able: readonly Spot[]): number {
-  if (runMs < SLOW_MIN_MS) return 0
+function patience(
+  { runMs }: Spot,
+  { waiting, waitedMs }: Demand,
+  able: readonly Spot[],
+  { slowMinMs }: Weights,
+): number {
+  if (runMs < slowMinMs) return 0
   let pace = 0
   let fastest = Number.POSITIVE_INFINITY
   for (const spot of able) {

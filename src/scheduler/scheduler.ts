@@ -19,9 +19,9 @@ import { type Choice, candidatesOf, type Demand, place } from './place.ts'
 import { type NodeSpot, Survey, survey } from './survey.ts'
 import { nextSlotMs } from './trial.ts'
 
-export interface Scheduler {
-  readonly engine: Engine
-  readonly clock: Clock
+/** What decisions are made from. */
+export interface Bearings {
+  readonly clock: Pick<Clock, 'now'>
   readonly fleet: Fleet
   readonly residency: Residency
   readonly requests: RequestsProjection
@@ -35,8 +35,13 @@ export interface Scheduler {
     readonly clientRunningMax: number
   }
   /** Which node suits a conversation; and the hash of its head, for those requests that have one. */
-  readonly affinity?: Affinity
+  readonly affinity?: Pick<Affinity, 'last' | 'claim' | 'went'>
   readonly headOf?: (id: string) => number | undefined
+}
+
+export interface Scheduler extends Bearings {
+  readonly engine: Engine
+  readonly clock: Clock
   /** Who of those that wait can share the call of this one; see gateway/embedding/batches.ts. */
   readonly riders?: (id: string) => readonly string[]
 }
@@ -309,7 +314,7 @@ function load({ engine }: Scheduler, open: Open, { node, victim }: NodeSpot, est
 }
 
 /** What would be decided for this request now, if it were its turn. Changes nothing. */
-export function choose(self: Scheduler, open: Open): Choice & { readonly candidates: readonly Candidate[] } {
+export function choose(self: Bearings, open: Open): Choice & { readonly candidates: readonly Candidate[] } {
   const line = self.requests.state.queue.lines.get(keyOf(open))
   const demand = demandOf(self, open, line)
   const spots = survey(self, open)
@@ -318,7 +323,11 @@ export function choose(self: Scheduler, open: Open): Choice & { readonly candida
   return { ...choice, candidates: candidatesOf(demand, spots, chosen) }
 }
 
-function demandOf({ fleet, residency, clock }: Scheduler, open: Open, line: Line<Open> | undefined): Demand {
+export function demandOf(
+  { fleet, residency, clock }: Bearings,
+  open: Open,
+  line: Line<Open> | undefined,
+): Demand {
   const now = clock.now()
   const nowhere = !residency.state.byModel.has(open.model)
   const unsettled =
@@ -328,7 +337,7 @@ function demandOf({ fleet, residency, clock }: Scheduler, open: Open, line: Line
   return { tried: open.tried, unsettled, waiting: line?.count ?? 1, waitedMs: now - oldest }
 }
 
-function lookOf({ clock, config, requests }: Scheduler): Look<Open> {
+export function lookOf({ clock, config, requests }: Bearings): Look<Open> {
   const { accounts } = requests.state.queue
   const max = config?.clientRunningMax ?? UNLIMITED
   return {

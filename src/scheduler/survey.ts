@@ -8,14 +8,14 @@ import { type Open, runningOn } from '../projections/requests.ts'
 import type { Replica } from '../projections/residency.ts'
 import { within } from './hours.ts'
 import { CANDIDATES_MAX, type Spot } from './place.ts'
-import type { Scheduler } from './scheduler.ts'
+import type { Bearings } from './scheduler.ts'
 import { warmSlots } from './trial.ts'
 
 /** What of a request matters to where it can run. */
 export type Seen = Pick<Open, 'id' | 'model' | 'variant' | 'labels' | 'tokens'>
 
 /** The nodes that have the model; where none has it, all there are. */
-export function survey(self: Scheduler, open: Seen): readonly NodeSpot[] {
+export function survey(self: Bearings, open: Seen): readonly NodeSpot[] {
   return new Survey(self, open).spots
 }
 
@@ -24,7 +24,7 @@ export class Survey {
   readonly spots: readonly NodeSpot[]
   readonly #sight: Sight
 
-  constructor(self: Scheduler, open: Seen, claims: ReadonlyMap<string, string> = new Map()) {
+  constructor(self: Bearings, open: Seen, claims: ReadonlyMap<string, string> = new Map()) {
     this.#sight = new Sight(self, open, claims)
     const replicas = self.residency.state.byModel.get(open.model)
     const nodes = self.fleet.state
@@ -59,7 +59,7 @@ export class Survey {
 
 /** What is the same for all spots of one request. */
 class Sight {
-  readonly self: Scheduler
+  readonly self: Bearings
   readonly claims: ReadonlyMap<string, string>
   readonly key: string
   readonly now: number
@@ -73,7 +73,7 @@ class Sight {
   turn = 0
   meanLoad = 0
 
-  constructor(self: Scheduler, open: Seen, claims: ReadonlyMap<string, string>) {
+  constructor(self: Bearings, open: Seen, claims: ReadonlyMap<string, string>) {
     this.self = self
     this.claims = claims
     this.key = keyOf(open)
@@ -278,7 +278,7 @@ function lesser(a: Victim | undefined, b: Victim): Victim {
 }
 
 /** The same model, loaded otherwise: nobody else has to go for it. */
-function leavingMs({ requests, estimates }: Scheduler, { id, model, node, variant, since }: Replica): Room {
+function leavingMs({ requests, estimates }: Bearings, { id, model, node, variant, since }: Replica): Room {
   const runs = runningOn(requests.state, node, model) > 0
   const { lines, ofModel } = requests.state.queue
   const missed = runs || [...(ofModel.get(model) ?? [])].some(key => lines.get(key)?.variant === variant)

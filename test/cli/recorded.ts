@@ -354,8 +354,8 @@ export const why = {
   model: 'tiny:latest',
   state: 'completed',
   sentence:
-    'First ran on gpu-b because tiny:latest was loaded there with an idle slot; there, the connection was refused. ' +
-    'Then ran on gpu-a because tiny:latest was loaded there with an idle slot; gpu-b was excluded: failed already. ' +
+    'First ran on gpu-b because it had tiny:latest in memory and a free slot; there, the connection was refused. ' +
+    'Then ran on gpu-a because it had tiny:latest in memory and a free slot; gpu-b was excluded: failed already. ' +
     'Answered 200 after 1.9 s (waited 0.3 s).',
   attempts: [
     {
@@ -363,7 +363,7 @@ export const why = {
       node: 'gpu-b',
       at: AT + 1,
       waitedMs: 1,
-      because: 'tiny:latest was loaded there with an idle slot',
+      because: 'it had tiny:latest in memory and a free slot',
       candidates: [
         { ...gpuA, idle: 0, estimateMs: 450 },
         { ...gpuA, node: 'gpu-b' },
@@ -375,7 +375,7 @@ export const why = {
       node: 'gpu-a',
       at: AT + 311,
       waitedMs: 302,
-      because: 'tiny:latest was loaded there with an idle slot',
+      because: 'it had tiny:latest in memory and a free slot',
       candidates: [
         gpuA,
         { node: 'gpu-b', resident: false, idle: 1, estimateMs: null, excluded: 'failed already' },
@@ -384,6 +384,68 @@ export const why = {
     },
   ],
   loads: [],
+  meanwhile: {
+    items: [
+      {
+        seq: 22,
+        at: AT - 200,
+        type: 'replica.loaded',
+        words: 'gpu-b had tiny:latest in memory, after 4.2 s',
+      },
+      {
+        seq: 27,
+        at: AT + 10,
+        type: 'breaker.tripped',
+        words: 'the breaker of gpu-b opened (refused), for 5.0 s',
+      },
+      { seq: 31, at: AT + 400, type: 'node.drained', words: 'gpu-c was to get nothing new', by: '10.0.0.9' },
+    ],
+    left: 3,
+  },
+}
+
+const again = { policy: 'quipu', to: 'assign', nodes: ['gpu-b'], words: 'sent to gpu-b' }
+
+export const hindsight = {
+  id: ID,
+  moments: [
+    {
+      as: 'admitted',
+      at: AT,
+      seq: 25,
+      queue: {
+        line: 'tiny:latest',
+        waiting: 5,
+        inLine: 4,
+        ahead: 3,
+        clients: [
+          { client: '10.0.0.7', count: 2 },
+          { client: '10.0.0.8', count: 1 },
+        ],
+        oldestMs: 4_200,
+      },
+      decided: { policy: 'quipu', to: 'wait', nodes: [], words: 'left waiting' },
+      others: [
+        {
+          policy: 'least-connections',
+          to: 'assign',
+          nodes: ['gpu-a'],
+          words: 'sent to gpu-a (1 under way there)',
+        },
+      ],
+    },
+    { as: 'assigned', at: AT + 1, seq: 26, node: 'gpu-b', decided: again, edges: [], others: [again] },
+    {
+      as: 'assigned',
+      at: AT + 311,
+      seq: 28,
+      node: 'gpu-a',
+      queue: { line: 'tiny:latest', waiting: 1, inLine: 1, ahead: 0, clients: [] },
+      decided: again,
+      edges: [{ over: 'gpu-c', by: 'load', words: 'it had less to do for its weight' }],
+      others: [],
+    },
+  ],
 }
 
 export const waitingWhy = {

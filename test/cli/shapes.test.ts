@@ -3,6 +3,7 @@ import t from 'tap'
 import {
   ConfigTable,
   Entry,
+  Hindsight,
   Index,
   InferenceQueueTable,
   Jobs,
@@ -36,6 +37,7 @@ const kept: readonly (readonly [string, TSchema, unknown])[] = [
   ['requests', Requests, recorded.requests],
   ['a request', RequestInFull, recorded.request],
   ['why', Why, recorded.why],
+  ['hindsight', Hindsight, recorded.hindsight],
   ['why not yet', Why, recorded.waitingWhy],
   ['the index', Index, recorded.index],
   ['settings', Settings, recorded.settings],

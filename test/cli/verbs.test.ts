@@ -1,4 +1,6 @@
 /** The verbs that talk to a running house: what they ask of it, and what they make of its answers. */
+import type { ServerResponse } from 'node:http'
+import { join } from 'node:path'
 import t from 'tap'
 import { fakeHouse, json } from './house.ts'
 import * as recorded from './recorded.ts'
@@ -13,6 +15,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
   'GET /quipu/requests': recorded.requests,
   [`GET /quipu/requests/${recorded.ID}`]: recorded.request,
   [`GET /quipu/requests/${recorded.ID}/why`]: recorded.why,
+  [`GET /quipu/requests/${recorded.ID}/hindsight`]: recorded.hindsight,
 }
 
 const TABLES: readonly (readonly string[])[] = [
@@ -32,8 +35,10 @@ for (const args of TABLES) {
     t.same([text.code, text.err, json.code, json.err], [0, '', 0, ''])
     t.matchSnapshot(text.out)
     const parsed = JSON.parse(json.out)
-    if (args[0] === 'explain') t.same(parsed, { ...recorded.why, request: recorded.request })
-    else if (args[0] === 'ps')
+    if (args[0] === 'explain') {
+      const { why, request, hindsight } = recorded
+      t.same(parsed, { ...why, request, hindsight })
+    } else if (args[0] === 'ps')
       t.match(parsed, [{ model: 'embed:latest' }, { model: 'tiny:latest', node: 'gpu-a' }])
     else t.same(parsed, ANSWERS[`GET /quipu/${args[0] === 'policy' ? 'policies' : args[0]}`])
   })
@@ -74,17 +79,45 @@ t.test('filters are handed on', async t => {
   )
 })
 
+const busy = (_asked: unknown, res: ServerResponse) =>
+  json(res, 503, { error: 'somebody else looks back', code: 'house.busy' })
+
 t.test('explain last takes the newest request, and a waiting one is told of as it stands now', async t => {
   const id = recorded.requests[0]!.id
   const house = await fakeHouse(t, {
     ...ANSWERS,
     [`GET /quipu/requests/${id}`]: { ...recorded.request, id, facts: recorded.facts.slice(0, 1) },
     [`GET /quipu/requests/${id}/why`]: recorded.waitingWhy,
+    [`GET /quipu/requests/${id}/hindsight`]: busy,
   })
-  const { code, out } = await run(t, ['explain', 'last'], house.env)
+  const { code, out, err } = await run(t, ['explain', 'last'], house.env)
   t.equal(code, 0)
   t.equal(house.asked[0]!.url, '/quipu/requests?limit=1')
+  t.match(err, /who was ahead of it is not told: somebody else looks back/)
   t.matchSnapshot(out)
+})
+
+t.test('what explain compares with is handed on, and a file of settings is read', async t => {
+  const house = await fakeHouse(t, ANSWERS)
+  const file = join(t.testdir({ settings: 'swap-cost = 1   # cheaper\n\nprefer=a+b\n' }), 'settings')
+  const args = ['explain', recorded.ID, '--compare', 'least-connections', '--compare', file]
+  const { code, err } = await run(t, args, house.env)
+  t.same([code, err], [0, ''])
+  const asked = house.asked.find(({ url }) => url.includes('/hindsight'))!
+  t.equal(
+    new URL(asked.url, house.url).searchParams.get('compare'),
+    'least-connections;swap-cost=1,prefer=a+b',
+  )
+  t.match(await run(t, ['explain', recorded.ID, '--compare', './nowhere'], house.env), {
+    code: 2,
+    err: /ENOENT/,
+  })
+  t.match(await run(t, ['explain', recorded.ID, '--compare', 'eta', '--brief'], house.env), { code: 2 })
+  const other = await fakeHouse(t, { ...ANSWERS, [`GET /quipu/requests/${recorded.ID}/hindsight`]: busy })
+  t.match(await run(t, ['explain', recorded.ID, '--compare', 'eta'], other.env), {
+    code: 1,
+    err: /somebody else/,
+  })
 })
 
 t.test('nodes add sends what --node of serve would read, and options win', async t => {

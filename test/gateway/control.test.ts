@@ -355,7 +355,7 @@ t.test('a request is told with its facts, and why it went where it went', async 
   const why = (await house.get('/quipu/requests/r1/why')).json()
   t.equal(
     why.sentence,
-    'Ran on gpu-1 because tiny:latest was loaded there with an idle slot; gpu-2 was excluded: breaker open. ' +
+    'Ran on gpu-1 because it had tiny:latest in memory and a free slot; gpu-2 was excluded: breaker open. ' +
       'Answered 200 after 1.2 s (waited 0.1 s).',
   )
   t.match(why.attempts, [
@@ -389,8 +389,8 @@ t.test('a request that waited for a load is told so, and one that still waits, f
   t.match(why.loads, [{ node: 'a', ms: 4_200 }])
   t.equal(
     why.sentence,
-    'While it waited, tiny:latest was loaded on a in 4.2 s. Runs on a because tiny:latest was loaded there with an ' +
-      'idle slot. Nothing has come back after 4.2 s (waited 4.2 s).',
+    'While it waited, tiny:latest was loaded on a in 4.2 s. Runs on a because it had tiny:latest in memory and ' +
+      'a free slot. Nothing has come back after 4.2 s (waited 4.2 s).',
   )
 })
 

@@ -5,6 +5,8 @@
 
 import type { Test } from 'tap'
 import type { Candidate } from '../../machines/request.ts'
+import { bindTo } from '../../src/backtest/hindsight.ts'
+import { type BoundPolicy, POLICIES } from '../../src/backtest/policies.ts'
 import { type VirtualClock, virtualClock } from '../../src/clock.ts'
 import { readConfig } from '../../src/config.ts'
 import { Engine } from '../../src/engine/engine.ts'
@@ -27,6 +29,7 @@ import { Stories } from '../../src/journal/stories.ts'
 import { liveConfig } from '../../src/live.ts'
 import { views } from '../../src/projections/views.ts'
 import { expectWait } from '../../src/scheduler/eta.ts'
+import { weigh } from '../../src/scheduler/hindsight.ts'
 import { choose } from '../../src/scheduler/scheduler.ts'
 import { openSpool } from '../../src/spool/store.ts'
 import { ServerStats } from '../../src/stats/sampler.ts'
@@ -100,6 +103,11 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
         register: (spec, by) => register(common, spec, 'api', by),
         choose: open => choose(common, open),
         expect: (open, ahead) => expectWait(common, open, ahead),
+        hindsight: {
+          weigh,
+          bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),
+          bound: Object.keys(POLICIES),
+        },
       })
       await scope.register(jobDoors, {
         ...common,

@@ -262,7 +262,7 @@ t.test('a shared call takes one slot, and says so', async t => {
   const [leader, rider] = await Promise.all(answers)
   const story = async ({ id }: Heard) =>
     (await (await fetch(`${s.url}/quipu/requests/${id}/why`)).json()) as { sentence: string }
-  t.match((await story(leader!)).sentence, /loaded there with an idle slot; others rode along\. Answered 200/)
+  t.match((await story(leader!)).sentence, /and a free slot; others rode along\. Answered 200/)
   t.match(
     (await story(rider!)).sentence,
     `Ran on n1 because it rode along in batch ${leader!.id}. Answered 200`,

@@ -187,10 +187,19 @@ exports[`test/cli/main.test.ts > TAP > explain --help says everything explain ta
 usage: quipu explain ID [options]
        quipu explain last [options]
 
-Tells the story of one request, however old: in a sentence, then the nodes it was chosen from at
-each attempt, as the house knew them at that moment, then fact by fact. The id is in the
-X-Quipu-Request header of the answer.
+Tells the story of one request, however old: in words, then the nodes it was chosen from at each
+attempt, as the house knew them at that moment, who was ahead of it, what else was decided
+meanwhile, then fact by fact. The id is in the X-Quipu-Request header of the answer. With --compare
+it tells, too, what another policy would have done at these very moments; for what that comes to
+over a week, ask quipu backtest.
 
+  --compare POLICY|KEY=V,…|FILE
+                          a policy that quipu backtest knows, as least-connections; or other
+                          settings of this one, of swap-cost=, as-good=, slow-min=, starve=,
+                          nodes=A+B, avoid=, prefer=; or a file with such settings, one a line;
+                          repeatable
+  --brief                 do not look back: the journal is read up to that moment, 1 s for some
+                          200,000 facts
   --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
   --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
@@ -199,6 +208,10 @@ X-Quipu-Request header of the answer.
 examples:
   quipu explain last
       the newest request
+  quipu explain last --compare least-connections
+      and where a plain balancer would have sent it
+  quipu explain ID --compare swap-cost=1 --compare prefer=gpu-1
+      and if swaps were cheaper, or gpu-1 dearer
   quipu requests --state failed
       lists ids to explain
 

@@ -6,10 +6,10 @@
  */
 'use strict'
 exports[`test/cli/verbs.test.ts > TAP > explain last takes the newest request, and a waiting one is told of as it stands now > must match snapshot 1`] = `
+2026-01-31 09:05:07.250: 127.0.0.1 asked for tiny:latest (/api/generate, priority 5).
 Has waited 0.3 s: gpu-a: busy.
 
 request  01M7YZH119Z62FQKEDVFCP11CT
-asked    /api/generate for tiny:latest, by 127.0.0.1, at 2026-01-31 09:05:07.250
 
 Now, while it waits
     NODE    LOADED   IDLE   STARTS IN   WHY NOT
@@ -22,10 +22,11 @@ AFTER   SEQ   FACT               DATA
 `
 
 exports[`test/cli/verbs.test.ts > TAP > explain prints a table, and with --json what the house said > must match snapshot 1`] = `
-First ran on gpu-b because tiny:latest was loaded there with an idle slot; there, the connection was refused. Then ran on gpu-a because tiny:latest was loaded there with an idle slot; gpu-b was excluded: failed already. Answered 200 after 1.9 s (waited 0.3 s).
+2026-01-31 09:05:07.250: 127.0.0.1 asked for tiny:latest (/api/generate, priority 5).
+First ran on gpu-b because it had tiny:latest in memory and a free slot; there, the connection was refused. Then ran on gpu-a because it had tiny:latest in memory and a free slot; gpu-b was excluded: failed already. Answered 200 after 1.9 s (waited 0.3 s).
+When it came, 3 were ahead of it for tiny:latest (2 of 10.0.0.7, 1 of 10.0.0.8), the oldest for 4.2 s; 4 others waited in the whole house.
 
 request  01M7YZH119Z62FQKEDVFCP11CT
-asked    /api/generate for tiny:latest, by 127.0.0.1, at 2026-01-31 09:05:07.250
 
 Attempt 1: gpu-b, after 1 ms in the queue; retried after 8 ms (refused)
     NODE    LOADED   IDLE   STARTS IN   WHY NOT
@@ -36,6 +37,24 @@ Attempt 2: gpu-a, after 302 ms in the queue; completed after 1.6 s (200)
     NODE    LOADED   IDLE   STARTS IN   WHY NOT
 ▶   gpu-a   yes         1        0 ms
     gpu-b   no          1           ?   failed already
+gpu-a went before gpu-c: it had less to do for its weight.
+Decided again with what is in the journal, it would be sent to gpu-b: something that is kept in memory only told for the other.
+
+What others would have done
+WHEN                      POLICY              IT WOULD HAVE BEEN
+when it came              quipu               left waiting
+                          least-connections   sent to gpu-a (1 under way there)
+at its turn, 1 ms later   quipu, really       sent to gpu-b
+                          quipu               sent to gpu-b
+Each was asked for this one decision, with the nodes as they stood then, and nobody bound to them who still
+waited. Under another policy they would have stood otherwise: what that comes to, quipu backtest tells.
+
+Meanwhile
+  AFTER   SEQ   WHAT
+-200 ms    22   gpu-b had tiny:latest in memory, after 4.2 s
+  10 ms    27   the breaker of gpu-b opened (refused), for 5.0 s
+ 400 ms    31   gpu-c was to get nothing new (by 10.0.0.9)
+and 3 more: quipu journal --after 24
 
 Fact by fact
  AFTER   SEQ   FACT                DATA
