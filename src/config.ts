@@ -199,6 +199,14 @@ export const knobs = {
     sentence:
       'how long the body and the answer of a job are kept after its end, and its Idempotency-Key with them',
   }),
+  snapshotFacts: knob({
+    flag: 'snapshot-every',
+    value: 'FACTS',
+    default: 200_000,
+    parse: whole(0, 1_000_000_000),
+    sentence:
+      'facts after which what the house knows is kept for a fast start; 0: never, and the start replays all',
+  }),
   loadMaxMs: knob({
     flag: 'load-max',
     value: 'DURATION',

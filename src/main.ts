@@ -49,6 +49,7 @@ import { elsewhere } from './scheduler/trial.ts'
 import { trips } from './scheduler/trips.ts'
 import { openSecret } from './secret.ts'
 import { type Sim, startSims } from './sim/sim.ts'
+import { Snapshots } from './snapshots/snapshots.ts'
 import { openSpool } from './spool/store.ts'
 import { ServerStats } from './stats/sampler.ts'
 
@@ -71,8 +72,9 @@ export interface House {
   readonly port: number
   /** Where its nodes came from. */
   readonly nodes: Found
-  /** Facts replayed at start, and how long that took. */
+  /** Facts in the journal at start; the one after which a snapshot was taken up, 0 for none; and how long both took. */
   readonly facts: number
+  readonly snapshotSeq: number
   readonly replayMs: number
   readonly journal: Journal
   readonly engine: Engine
@@ -91,12 +93,24 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     closing.length = 0
   }
   try {
-    const answers = views()
+    const early: string[] = []
+    let warn = (message: string): void => void early.push(message)
+    const began = clock.monotonic()
+    const snapshots = new Snapshots({
+      dir: options.journal === undefined ? dir : undefined,
+      journal,
+      clock,
+      everyFacts: startConfig.snapshotFacts,
+      warn: message => warn(message),
+    })
+    closing.push(() => snapshots.close())
+    const snapshot = await snapshots.newest()
+    const answers = views(snapshot?.views)
     const engine = new Engine(journal, clock, Object.values(answers))
     closing.push(() => engine.close())
-    const began = clock.monotonic()
-    const { seq: facts } = await engine.replay()
+    const { seq: facts } = await engine.replay({ from: snapshot })
     const replayMs = clock.monotonic() - began
+    snapshots.start(engine, answers)
     const config = liveConfig(startConfig, answers.settings.state.values)
 
     const spool = await openSpool({ dir, clock, bytesMax: config.spoolMaxBytes })
@@ -148,7 +162,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       ...common,
       vitals: health.vitals,
       dir: options.journal === undefined ? join(dir, 'stats') : undefined,
-      warn: message => server.log.warn(message),
+      warn: message => warn(message),
     })
     const keeper = new Keeper({ ...common, look, ollama })
     const api = new OllamaApi({
@@ -177,7 +191,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     closing.push(() => callbacks.close())
     const inference = new Inference({ ...common, seats, admission, runs, batches, jobs: work, api })
     const bodies = new Bodies(clock)
-    const gauges = metrics({ ...common, affinity, spool, vitals: health.vitals })
+    const gauges = metrics({ ...common, affinity, snapshots, spool, vitals: health.vitals })
     const server = await openServer({
       clock,
       config,
@@ -214,6 +228,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         await app.register(gauges.plugin)
       },
     })
+
+    warn = message => server.log.warn(message)
+    for (const message of early) warn(message)
 
     await samples.open()
     samples.start()
@@ -266,6 +283,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       port,
       nodes,
       facts,
+      snapshotSeq: snapshot?.seq ?? 0,
       replayMs,
       journal,
       engine,

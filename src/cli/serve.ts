@@ -52,19 +52,18 @@ export const serve: Verb = {
 
 /** All of it at once, when the house is up. */
 async function introduce(house: House, config: Config): Promise<void> {
-  const { journal, facts, replayMs, address, port } = house
+  const { journal, address, port } = house
   const here = `${reachable(address)}:${port}`
   const client = new Client(`http://${here}`)
   const nodes = await seen<NodeRow>(client, '/quipu/nodes')
   const models = await seen<ModelRow>(client, '/quipu/models')
   const { seq, hash } = journal.head
   const everywhere = address === '0.0.0.0' || address === '::' ? ' (every address of this machine)' : ''
-  const replayed = facts === 0 ? 'new' : `${countOf(facts, 'fact')} replayed in ${durationOf(replayMs)}`
   const lines = [
     tinted('bold', `Quipu ${release()}`),
     '',
     `  address  ${house.url}${everywhere}`,
-    `  journal  ${config.data}, ${replayed}; head ${seq}:${hash}`,
+    `  journal  ${config.data}, ${startOf(house)}; head ${seq}:${hash}`,
     `  nodes    ${ORIGINS[house.nodes]}`,
     '',
     ...(nodes.length === 0 ? [] : [...nodeLines(nodes).map(line => `  ${line}`), '']),
@@ -74,6 +73,13 @@ async function introduce(house: House, config: Config): Promise<void> {
     '',
   ]
   say(lines.join('\n'))
+}
+
+function startOf({ facts, snapshotSeq, replayMs }: House): string {
+  if (facts === 0) return 'new'
+  const took = `in ${durationOf(replayMs)}`
+  if (snapshotSeq === 0) return `${countOf(facts, 'fact')} replayed ${took}`
+  return `${countOf(facts, 'fact')}, ${countOf(facts - snapshotSeq)} of them replayed after a snapshot, ${took}`
 }
 
 type NodeRow = Told<typeof Node>

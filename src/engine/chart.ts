@@ -62,6 +62,13 @@ export class Chart {
     collect(machine.root)
   }
 
+  /** The state that was written down as these two. Throws where the chart has no such state. */
+  resume(value: State['value'], context: object): State {
+    const shape =
+      this.#shapes.get(JSON.stringify(value)) ?? this.#shape(this.#machine.resolveState({ value, context }))
+    return { ...shape, context }
+  }
+
   /** Has any state of this chart a deadline? */
   get timed(): boolean {
     return this.#deadlines.size > 0

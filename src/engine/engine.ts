@@ -24,6 +24,27 @@ export interface Folds {
   readonly rows: Readonly<Record<string, ((entry: Entry) => void) | undefined>>
 }
 
+/** Where the engine stands: the last fact it has applied, and the latest time that any fact so far bears. */
+export interface Position extends Head {
+  /** Milliseconds since the epoch; of a clock that was set back, not that of the last one. */
+  readonly latestAt: number
+}
+
+/** Every stream that has not ended, by kind: as much of its state as its chart cannot tell. */
+export type Streams = Readonly<Record<string, readonly Stream[]>>
+export type Stream = readonly [id: string, value: State['value'], context: object]
+
+/** What an engine can go on from, instead of from the first fact. The projections must hold what they held there. */
+export interface Resting extends Position {
+  readonly streams: Streams
+}
+
+export interface Replay {
+  readonly from?: Resting | undefined
+  /** Called after each page. */
+  readonly progress?: (seq: number) => void
+}
+
 /** Facts that only say what became of bytes on their way: nobody waits for them, so they need no write of their own. */
 const RECORDS: ReadonlySet<string> = new Set(['request.begun', 'request.completed', 'request.abandoned'])
 
@@ -41,6 +62,9 @@ export class Engine {
   readonly #reactors: Reactor[] = []
   /** Facts that the disk has not confirmed, and so no reactor has heard of; oldest first. */
   #unheard: Entry[] = []
+  #seq = 0
+  #hash = ''
+  #latestAt = 0
   #unwatch: () => void = () => {}
   #stalled = false
 
@@ -62,13 +86,47 @@ export class Engine {
     }
   }
 
-  /** Rebuilds RAM from the journal, verifying the chain and that every fact is one its chart accepts. */
-  async replay(progress: (seq: number) => void = () => {}): Promise<Head> {
-    for await (const page of this.#journal.read()) {
-      for (const entry of page) this.#apply(entry, this.#step(entry))
-      progress(page.at(-1)?.seq ?? 0)
+  /**
+   * Rebuilds RAM from the journal, verifying the chain and that every fact is one its chart accepts. What lies before
+   * `from` is not looked at.
+   */
+  async replay({ from, progress = () => {} }: Replay = {}): Promise<Head> {
+    if (from !== undefined) this.resume(from)
+    for await (const page of this.#journal.read({ after: this.#seq })) {
+      this.fold(page)
+      progress(this.#seq)
     }
     return this.#journal.head
+  }
+
+  /** Takes up the streams as they stood. */
+  resume({ seq, hash, latestAt, streams }: Resting): void {
+    this.#seq = seq
+    this.#hash = hash
+    this.#latestAt = latestAt
+    for (const kind of Object.keys(this.#states) as Kind[]) {
+      const chart = this.#charts[kind]
+      this.#states[kind] = new Map(
+        streams[kind]?.map(([id, value, context]) => [id, chart.resume(value, context)]),
+      )
+    }
+  }
+
+  /** Applies facts that are in the journal already and follow the last one applied. */
+  fold(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#apply(entry, this.#step(entry))
+  }
+
+  get position(): Position {
+    return { seq: this.#seq, hash: this.#hash, latestAt: this.#latestAt }
+  }
+
+  /** Of now; the contexts are those of the engine itself, which never changes one. */
+  streams(): Streams {
+    const told = ([id, { value, context }]: [string, State]): Stream => [id, value, context]
+    return Object.fromEntries(
+      Object.entries(this.#states).map(([kind, states]) => [kind, [...states].map(told)]),
+    )
   }
 
   /** Lets the reactors see what is undone, then listens. */
@@ -172,6 +230,9 @@ export class Engine {
 
   #apply(entry: Entry, state: State): void {
     const { kind, id } = entry as { kind: Kind; id: string }
+    this.#seq = entry.seq
+    this.#hash = entry.hash
+    if (entry.at > this.#latestAt) this.#latestAt = entry.at
     if (state.status === 'active') this.#states[kind].set(id, state)
     else this.#states[kind].delete(id)
     const folds = this.#folds.get(entry.type)

@@ -33,11 +33,21 @@ export interface MetricsNeeds {
   readonly catalog: Catalog
   readonly jobs: JobsProjection
   readonly spool: { readonly usage: { readonly bytes: number } }
+  /** What the house keeps for a fast start; see snapshots/snapshots.ts. */
+  readonly snapshots: { readonly figures: SnapshotFigures }
   readonly vitals: ReadonlyMap<string, NodeVitals>
   /** How often the head of a conversation came back, and where to; see scheduler/affinity.ts. */
   readonly affinity: { readonly seen: number; readonly hits: number }
   /** Of the package. */
   readonly version: string
+}
+
+interface SnapshotFigures {
+  readonly written: number
+  readonly failed: number
+  readonly seq: number
+  readonly bytes: number
+  readonly pauseMs: number
 }
 
 const OTHER = 'other'
@@ -246,7 +256,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
 /** What is read when it is asked for. */
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   const { affinity, breakers, clock, fleet, jobs, journal, requests, residency, retries, spool } = needs
-  const { vitals, version } = needs
+  const { snapshots, vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -328,6 +338,14 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
     () => journal.head.seq - journal.durable,
   )
   single('quipu_journal_writable', 'Does the disk write?', () => (journal.writable ? 1 : 0))
+
+  single('quipu_snapshots_written', 'Snapshots since this process began', () => snapshots.figures.written)
+  single('quipu_snapshots_failed', 'Those that could not be written', () => snapshots.figures.failed)
+  single('quipu_snapshot_seq', 'The fact after which the last one was taken', () => snapshots.figures.seq)
+  single('quipu_snapshot_bytes', 'How large it is', () => snapshots.figures.bytes)
+  single('quipu_snapshot_pause_seconds', 'For how long nothing else ran while it was taken', () =>
+    seconds(snapshots.figures.pauseMs),
+  )
 }
 
 const BREAKER_STATES = ['closed', 'open', 'halfOpen'] as const

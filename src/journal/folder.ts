@@ -82,7 +82,8 @@ export function missing(what: string): Failure {
   return new Failure('journal.missing', `${what}. Nothing was touched. Restore the folder from a copy.`)
 }
 
-async function syncFolder(dir: string): Promise<void> {
+/** Makes what was created, renamed or removed in the folder last. */
+export async function syncFolder(dir: string): Promise<void> {
   if (process.platform === 'win32') return // It cannot open a folder to sync it.
   const folder = await open(dir)
   await folder.sync()

@@ -9,6 +9,7 @@ import { history } from './history.ts'
 import { jobs } from './jobs.ts'
 import { keys } from './keys.ts'
 import { policies } from './policies.ts'
+import { type Projection, restore } from './projection.ts'
 import { recent } from './recent.ts'
 import { requests } from './requests.ts'
 import { residency } from './residency.ts'
@@ -18,23 +19,37 @@ import { settings } from './settings.ts'
 import { traffic } from './traffic.ts'
 import { usage } from './usage.ts'
 
-export const views = () => ({
-  fleet: fleet(),
-  residency: residency(),
-  requests: requests(),
-  jobs: jobs(),
-  keys: keys(),
-  breakers: breakers(),
-  retries: retries(),
-  estimates: estimates(),
-  catalog: catalog(),
-  history: history(),
-  recent: recent(),
-  servers: servers(),
-  settings: settings(),
-  traffic: traffic(),
-  usage: usage(),
-  policies: policies(),
-  deliveries: deliveries(),
-  endings: endings(),
-})
+/** The state of each view, by its name. */
+export type States = Readonly<Record<string, unknown>>
+
+/** `kept`: what they held when a snapshot was taken. */
+export const views = (kept: States = {}) => {
+  const all = {
+    fleet: fleet(),
+    residency: residency(),
+    requests: requests(),
+    jobs: jobs(),
+    keys: keys(),
+    breakers: breakers(),
+    retries: retries(),
+    estimates: estimates(),
+    catalog: catalog(),
+    history: history(),
+    recent: recent(),
+    servers: servers(),
+    settings: settings(),
+    traffic: traffic(),
+    usage: usage(),
+    policies: policies(),
+    deliveries: deliveries(),
+    endings: endings(),
+  }
+  for (const [name, view] of Object.entries(all) as [string, Projection<unknown>][]) {
+    if (Object.hasOwn(kept, name)) restore(view, kept[name])
+  }
+  return all
+}
+
+export function statesOf(answers: Readonly<Record<string, Projection<unknown>>>): States {
+  return Object.fromEntries(Object.entries(answers).map(([name, { state }]) => [name, state]))
+}

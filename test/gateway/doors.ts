@@ -72,7 +72,8 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
   const bodies = new Bodies(clock)
   const dir = dataFolder(t)
   const spool = await openSpool({ dir, clock })
-  const gauges = metrics({ ...common, spool, affinity: { seen: 0, hits: 0 } })
+  const snapshots = { figures: { written: 2, failed: 1, seq: 400, bytes: 5_000, pauseMs: 25 } }
+  const gauges = metrics({ ...common, spool, snapshots, affinity: { seen: 0, hits: 0 } })
   /** Lets in whatever comes, for one model; nothing runs anyway. */
   const admission = {
     judge: async ({ route, body, by }: Asked) => {

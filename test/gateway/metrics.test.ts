@@ -115,6 +115,11 @@ t.test('gauges tell how things stand when they are asked', async t => {
     quipu_journal_durable_seq: house.journal.durable,
     quipu_journal_unwritten_facts: 0,
     quipu_journal_writable: 1,
+    quipu_snapshots_written: 2,
+    quipu_snapshots_failed: 1,
+    quipu_snapshot_seq: 400,
+    quipu_snapshot_bytes: 5_000,
+    quipu_snapshot_pause_seconds: 0.025,
   })) {
     t.equal(said.get(name), value, name)
   }

@@ -119,6 +119,8 @@ is set wins over flags, and stays over restarts.
   --keep-finished DURATION
                           how long the body and the answer of a job are kept after its end, and its
                           Idempotency-Key with them [24h; QUIPU_KEEP_FINISHED]
+  --snapshot-every FACTS  facts after which what the house knows is kept for a fast start; 0: never,
+                          and the start replays all [200000; QUIPU_SNAPSHOT_EVERY]
   --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
   --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
                           QUIPU_PROBE_EVERY]
@@ -470,6 +472,8 @@ nodes. Every option can also be given as the variable named behind its default.
   --keep-finished DURATION
                           how long the body and the answer of a job are kept after its end, and its
                           Idempotency-Key with them [24h; QUIPU_KEEP_FINISHED]
+  --snapshot-every FACTS  facts after which what the house knows is kept for a fast start; 0: never,
+                          and the start replays all [200000; QUIPU_SNAPSHOT_EVERY]
   --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
   --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
                           QUIPU_PROBE_EVERY]
