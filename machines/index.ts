@@ -7,7 +7,9 @@ import { node } from './node.ts'
 import { policy } from './policy.ts'
 import { replica } from './replica.ts'
 import { request } from './request.ts'
+import { scrub } from './scrub.ts'
 import { setting } from './setting.ts'
+import { signer } from './signer.ts'
 import { spool } from './spool.ts'
 
 export const entities = {
@@ -20,6 +22,8 @@ export const entities = {
   policy,
   setting,
   spool,
+  signer,
+  scrub,
 } as const
 
 export type Kind = keyof typeof entities

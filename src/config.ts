@@ -283,6 +283,14 @@ export const knobs = {
     sentence: 'class of requests whose answer goes to another node when it begins far too slowly',
     live: true,
   }),
+  scrubMs: knob({
+    flag: 'scrub',
+    value: 'DURATION',
+    default: 86_400_000,
+    parse: durationMs,
+    sentence: 'how often the whole journal is read again and verified while the house runs; 0 for never',
+    live: true,
+  }),
   graceMs: knob({
     flag: 'grace',
     value: 'DURATION',

@@ -17,6 +17,7 @@ import { Ollamas } from './fleet/ollama.ts'
 import { discover, type Found, register } from './fleet/register.ts'
 import { Admission } from './gateway/admission.ts'
 import { Bodies } from './gateway/body.ts'
+import { checkpointDoors } from './gateway/checkpoints.ts'
 import { control } from './gateway/control.ts'
 import { Batches } from './gateway/embedding/batches.ts'
 import { events } from './gateway/events.ts'
@@ -39,6 +40,8 @@ import { liveConfig } from './live.ts'
 import { decodeTps } from './projections/estimates.ts'
 import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
 import { views } from './projections/views.ts'
+import { Checkpoints } from './proofs/checkpoints.ts'
+import { Scrub } from './proofs/scrub.ts'
 import { Affinity } from './scheduler/affinity.ts'
 import { expectWait, foresee } from './scheduler/eta.ts'
 import { weigh } from './scheduler/hindsight.ts'
@@ -93,15 +96,17 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     closing.length = 0
   }
   try {
+    const onDisk = options.journal === undefined ? dir : undefined
     const early: string[] = []
-    let warn = (message: string): void => void early.push(message)
+    let tell = (message: string): void => void early.push(message)
+    const warn = (message: string): void => tell(message)
     const began = clock.monotonic()
     const snapshots = new Snapshots({
-      dir: options.journal === undefined ? dir : undefined,
+      dir: onDisk,
       journal,
       clock,
       everyFacts: startConfig.snapshotFacts,
-      warn: message => warn(message),
+      warn,
     })
     closing.push(() => snapshots.close())
     const snapshot = await snapshots.newest()
@@ -112,6 +117,17 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const replayMs = clock.monotonic() - began
     snapshots.start(engine, answers)
     const config = liveConfig(startConfig, answers.settings.state.values)
+    const common = { engine, clock, config, startConfig, journal, version, ...answers }
+
+    const checkpoints = new Checkpoints({
+      ...common,
+      dir: onDisk === undefined ? undefined : join(onDisk, 'checkpoints'),
+      warn,
+    })
+    await checkpoints.open()
+    closing.push(() => checkpoints.close())
+    const scrub = new Scrub({ ...common, dir: onDisk, warn })
+    closing.push(() => scrub.close())
 
     const spool = await openSpool({ dir, clock, bytesMax: config.spoolMaxBytes })
     closing.push(() => spool.close())
@@ -119,7 +135,6 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const ollamas = new Ollamas(config)
     closing.push(() => ollamas.close())
     const ollama = (url: string) => ollamas.at(url)
-    const common = { engine, clock, config, startConfig, journal, version, ...answers }
 
     const reading = {
       feed: new Feed(common),
@@ -161,8 +176,8 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const samples = new ServerStats({
       ...common,
       vitals: health.vitals,
-      dir: options.journal === undefined ? join(dir, 'stats') : undefined,
-      warn: message => warn(message),
+      dir: onDisk === undefined ? undefined : join(onDisk, 'stats'),
+      warn,
     })
     const keeper = new Keeper({ ...common, look, ollama })
     const api = new OllamaApi({
@@ -191,7 +206,15 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     closing.push(() => callbacks.close())
     const inference = new Inference({ ...common, seats, admission, runs, batches, jobs: work, api })
     const bodies = new Bodies(clock)
-    const gauges = metrics({ ...common, affinity, snapshots, spool, vitals: health.vitals })
+    const gauges = metrics({
+      ...common,
+      affinity,
+      snapshots,
+      spool,
+      checkpoints,
+      scrub,
+      vitals: health.vitals,
+    })
     const server = await openServer({
       clock,
       config,
@@ -225,13 +248,17 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         })
         await app.register(workers, { ...common, leases, tidy: work.tidy })
         await app.register(events, { ...common, ...reading })
+        await app.register(checkpointDoors, { ...common, checkpoints })
         await app.register(gauges.plugin)
       },
     })
 
-    warn = message => server.log.warn(message)
-    for (const message of early) warn(message)
+    tell = message => server.log.warn(message)
+    for (const message of early) tell(message)
 
+    checkpoints.start()
+    await scrub.open()
+    scrub.start()
     await samples.open()
     samples.start()
     closing.push(() => samples.close())

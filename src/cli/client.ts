@@ -44,6 +44,14 @@ export class Client {
     }
   }
 
+  /** An answer that is text, as it is. */
+  async text(path: string, ask: Ask = {}): Promise<string> {
+    const response = await this.#send(path, { signal: AbortSignal.timeout(ANSWER_MAX_MS), ...ask })
+    return response.text().catch(error => {
+      throw this.#silence(error)
+    })
+  }
+
   /** The lines of an answer as they come, for as long as they come. */
   async *lines(path: string, ask: Ask): AsyncGenerator<string> {
     const { body } = await this.#send(path, ask)

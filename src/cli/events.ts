@@ -27,6 +27,8 @@ const KINDS = Object.keys({
   policy: true,
   setting: true,
   spool: true,
+  signer: true,
+  scrub: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {

@@ -52,6 +52,18 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'verify a journal from its first fact to its last',
     load: async () => (await import('./audit.ts')).audit,
   },
+  checkpoint: {
+    does: 'print what the journal is, signed; show or change the key',
+    load: async () => (await import('./checkpoint.ts')).checkpoint,
+  },
+  prove: {
+    does: 'prove that a fact is in the journal, or that it goes on from an earlier one',
+    load: async () => (await import('./prove.ts')).prove,
+  },
+  'verify-proof': {
+    does: 'verify such a proof, with no house and no journal',
+    load: async () => (await import('./verifyproof.ts')).verifyProof,
+  },
   simulate: {
     does: 'run a trace against a simulated fleet, under several policies',
     load: async () => (await import('./simulate.ts')).simulate,

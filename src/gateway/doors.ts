@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import {
+  CheckpointSize,
   CleanedUp,
   Completion,
   ConfigTable,
@@ -15,6 +16,7 @@ import {
   EventsQuery,
   Extended,
   Extension,
+  FactSeq,
   FinishedQuery,
   type Given,
   GivingUp,
@@ -57,6 +59,8 @@ import {
   Requests,
   RequestsQuery,
   Rollback,
+  Rotate,
+  Rotated,
   ServerStatsQuery,
   ServerStatsTable,
   ServersQuery,
@@ -348,6 +352,45 @@ export const doors = {
     query: EventsQuery,
     media: 'text/event-stream',
     refusals: [400, 409, 503],
+  },
+  checkpoint: {
+    method: 'GET',
+    path: '/quipu/checkpoint',
+    sentence:
+      'What the journal is, signed: keep it elsewhere, and an audit shows later whether the past was changed',
+    media: 'text/plain',
+    refusals: [503],
+  },
+  checkpointKey: {
+    method: 'GET',
+    path: '/quipu/checkpoint/key',
+    sentence: 'The public key that signs now, as name+id+base64',
+    media: 'text/plain',
+    refusals: [503],
+  },
+  rotateKey: {
+    method: 'POST',
+    path: '/quipu/checkpoint/rotate',
+    sentence: 'Another key signs from now on; the journal says which',
+    body: Rotate,
+    answer: Rotated,
+    refusals: [409, 503],
+  },
+  inclusion: {
+    method: 'GET',
+    path: '/quipu/checkpoint/inclusion/:seq',
+    sentence: 'A fact and the proof that it is in the journal, for whoever has the key and nothing else',
+    params: FactSeq,
+    media: 'text/plain',
+    refusals: [400, 404, 503],
+  },
+  consistency: {
+    method: 'GET',
+    path: '/quipu/checkpoint/consistency/:size',
+    sentence: 'The proof that the journal begins with what it was at so many facts',
+    params: CheckpointSize,
+    media: 'text/plain',
+    refusals: [400, 404, 503],
   },
   config: {
     method: 'GET',

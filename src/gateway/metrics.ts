@@ -38,6 +38,21 @@ export interface MetricsNeeds {
   readonly vitals: ReadonlyMap<string, NodeVitals>
   /** How often the head of a conversation came back, and where to; see scheduler/affinity.ts. */
   readonly affinity: { readonly seen: number; readonly hits: number }
+  /** What has been signed; see proofs/checkpoints.ts. */
+  readonly checkpoints: {
+    readonly latest: { readonly size: number } | undefined
+    readonly trouble: unknown
+  }
+  /** How the journal fared when it was read again; see proofs/scrub.ts. */
+  readonly scrub: {
+    readonly state: {
+      readonly after: number | undefined
+      readonly bad: number
+      readonly last:
+        | { readonly finishedAt: number; readonly facts: number; readonly ms: number; readonly bad: number }
+        | undefined
+    }
+  }
   /** Of the package. */
   readonly version: string
 }
@@ -256,7 +271,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
 /** What is read when it is asked for. */
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   const { affinity, breakers, clock, fleet, jobs, journal, requests, residency, retries, spool } = needs
-  const { snapshots, vitals, version } = needs
+  const { checkpoints, scrub, snapshots, vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -345,6 +360,29 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   single('quipu_snapshot_bytes', 'How large it is', () => snapshots.figures.bytes)
   single('quipu_snapshot_pause_seconds', 'For how long nothing else ran while it was taken', () =>
     seconds(snapshots.figures.pauseMs),
+  )
+  single('quipu_checkpoint_signing', 'Are checkpoints signed?', () =>
+    checkpoints.trouble === undefined ? 1 : 0,
+  )
+  single(
+    'quipu_checkpoint_size',
+    'Facts that the newest checkpoint covers',
+    () => checkpoints.latest?.size ?? 0,
+  )
+  single(
+    'quipu_scrub_seq',
+    'How far the journal has been read again; 0 between two scrubs',
+    () => scrub.state.after ?? 0,
+  )
+  single('quipu_scrub_bad_places', 'Damaged places that this scrub, or else the last one, has found', () =>
+    scrub.state.after === undefined ? (scrub.state.last?.bad ?? 0) : scrub.state.bad,
+  )
+  single('quipu_scrub_finished_timestamp_seconds', 'When the last scrub ended; 0 where none has', () =>
+    seconds(scrub.state.last?.finishedAt ?? 0),
+  )
+  single('quipu_scrub_facts', 'Facts that the last scrub read', () => scrub.state.last?.facts ?? 0)
+  single('quipu_scrub_busy_seconds', 'What the last scrub spent reading', () =>
+    seconds(scrub.state.last?.ms ?? 0),
   )
 }
 

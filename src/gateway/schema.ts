@@ -86,6 +86,13 @@ export const TABLE_LIMIT = 1_000
 export const HISTORY_LIMIT = 100
 
 export const NodeName = Type.Object({ name: text('name of the node') })
+const count = (description: string) => Type.String({ pattern: '^[1-9]\\d{0,14}$', description })
+export const FactSeq = Type.Object({ seq: count('the number of a fact') })
+export const CheckpointSize = Type.Object({ size: count('the second line of the earlier checkpoint') })
+export const Rotate = Type.Object(
+  { lost: maybe(yes('the old key is gone, so that it cannot endorse the new one')) },
+  { additionalProperties: false },
+)
 export const RequestId = Type.Object({ id: text('id of the request, as the X-Quipu-Request header gave it') })
 
 const labelNames = { pattern: '^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$' }
@@ -575,6 +582,11 @@ export const Lease = Type.Object({
 })
 export const Leases = Type.Array(Lease)
 
+export const Rotated = Type.Object({
+  vkey: text('the key that signs now'),
+  before: text('the one that signed until now'),
+  seq: whole('the fact that says so'),
+})
 export const Settled = Type.Object({
   id: text('id of the job'),
   state: word(['completed', 'queued', 'failed'], 'queued: somebody else may take it'),
@@ -967,6 +979,7 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   ServerStatsRow,
   Setting,
   SettingChange,
+  Rotated,
   Settled,
   Take,
   Waiting,

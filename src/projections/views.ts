@@ -16,6 +16,7 @@ import { residency } from './residency.ts'
 import { retries } from './retries.ts'
 import { servers } from './servers.ts'
 import { settings } from './settings.ts'
+import { signers } from './signers.ts'
 import { traffic } from './traffic.ts'
 import { usage } from './usage.ts'
 
@@ -43,6 +44,7 @@ export const views = (kept: States = {}) => {
     policies: policies(),
     deliveries: deliveries(),
     endings: endings(),
+    signers: signers(),
   }
   for (const [name, view] of Object.entries(all) as [string, Projection<unknown>][]) {
     if (Object.hasOwn(kept, name)) restore(view, kept[name])

@@ -31,11 +31,11 @@ t.test('every file that is named is there', async t => {
 
 t.test('README lists the verbs of the command line', async t => {
   const help = spawnSync(process.execPath, [join(root, 'src/cli/main.ts'), '--help'], { encoding: 'utf8' })
-  const [, table = ''] = /\n\n((?: {2}\w+ {2,}.*\n)+)/.exec(help.stdout) ?? []
-  const verbs = [...table.matchAll(/^ {2}(\w+) {2,}/gm)].map(([, verb]) => verb)
+  const [, table = ''] = /\n\n((?: {2}[\w-]+ {2,}.*\n)+)/.exec(help.stdout) ?? []
+  const verbs = [...table.matchAll(/^ {2}([\w-]+) {2,}/gm)].map(([, verb]) => verb)
   t.ok(verbs.length > 10, help.stdout + help.stderr)
   t.same(
-    [...read('README.md').matchAll(/^\| `(\w+)` \|/gm)].map(([, verb]) => verb),
+    [...read('README.md').matchAll(/^\| `([\w-]+)` \|/gm)].map(([, verb]) => verb),
     verbs,
   )
 })

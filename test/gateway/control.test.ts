@@ -577,6 +577,7 @@ t.test('every answer is what the table of doors says it is', async t => {
     setPolicy: { keepAliveS: '5m', prefer: ['a', 'b'] },
     submitJob: { path: '/api/generate', body: { model: 'tiny' } },
     erase: { request: 'j1' },
+    rotateKey: {},
   }
   const all = Object.entries(table) as [string, Door][]
   const removes = ([, { method }]: [string, Door]): boolean => method === 'DELETE'

@@ -13,6 +13,7 @@ import { Engine } from '../../src/engine/engine.ts'
 import { register } from '../../src/fleet/register.ts'
 import type { Admission, Asked } from '../../src/gateway/admission.ts'
 import { Bodies } from '../../src/gateway/body.ts'
+import { checkpointDoors, type Signing } from '../../src/gateway/checkpoints.ts'
 import { control } from '../../src/gateway/control.ts'
 import { events } from '../../src/gateway/events.ts'
 import { jobDoors } from '../../src/gateway/jobs/doors.ts'
@@ -28,6 +29,7 @@ import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.
 import { Stories } from '../../src/journal/stories.ts'
 import { liveConfig } from '../../src/live.ts'
 import { views } from '../../src/projections/views.ts'
+import { Scrub } from '../../src/proofs/scrub.ts'
 import { expectWait } from '../../src/scheduler/eta.ts'
 import { weigh } from '../../src/scheduler/hindsight.ts'
 import { choose } from '../../src/scheduler/scheduler.ts'
@@ -73,7 +75,23 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
   const dir = dataFolder(t)
   const spool = await openSpool({ dir, clock })
   const snapshots = { figures: { written: 2, failed: 1, seq: 400, bytes: 5_000, pauseMs: 25 } }
-  const gauges = metrics({ ...common, spool, snapshots, affinity: { seen: 0, hits: 0 } })
+  const checkpoints: Signing = {
+    latest: { note: 'note', size: 3 },
+    vkey: 'quipu/memory+0+A',
+    trouble: undefined,
+    sign: async () => ({ note: 'note' }),
+    rotate: async () => ({ vkey: 'quipu/memory+1+B', before: 'quipu/memory+0+A', seq: 9 }),
+    inclusion: async seq => `proof of ${seq}`,
+    consistency: async old => `proof from ${old}`,
+  }
+  const gauges = metrics({
+    ...common,
+    spool,
+    snapshots,
+    affinity: { seen: 0, hits: 0 },
+    checkpoints,
+    scrub: new Scrub({ ...common, dir: undefined, warn: t.fail }),
+  })
   /** Lets in whatever comes, for one model; nothing runs anyway. */
   const admission = {
     judge: async ({ route, body, by }: Asked) => {
@@ -110,6 +128,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
           bound: Object.keys(POLICIES),
         },
       })
+      await scope.register(checkpointDoors, { ...common, checkpoints })
       await scope.register(jobDoors, {
         ...common,
         spool,

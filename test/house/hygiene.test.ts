@@ -53,6 +53,11 @@ const guarded = [
   ['GET', '/quipu/config'],
   ['PUT', '/quipu/config/queue-max'],
   ['GET', '/quipu/stats/inference_queue'],
+  ['GET', '/quipu/checkpoint'],
+  ['GET', '/quipu/checkpoint/key'],
+  ['POST', '/quipu/checkpoint/rotate'],
+  ['GET', '/quipu/checkpoint/inclusion/1'],
+  ['GET', '/quipu/checkpoint/consistency/1'],
   ['GET', '/quipu/events'],
   ['GET', '/metrics'],
 ] as const

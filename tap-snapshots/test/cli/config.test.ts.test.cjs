@@ -40,6 +40,7 @@ FLAG                   VARIABLE                   VALUE                         
 --body-max             QUIPU_BODY_MAX             1536                                    env
 --connections-max      QUIPU_CONNECTIONS_MAX      4096                                    default
 --slow-move            QUIPU_SLOW_MOVE            off                                     default
+--scrub                QUIPU_SCRUB                24h                                     default
 --grace                QUIPU_GRACE                5s                                      default
 --log                  QUIPU_LOG                  warn                                    default
                        OLLAMA_HOST                127.0.0.1:1                             env

@@ -140,6 +140,8 @@ is set wins over flags, and stays over restarts.
   --slow-move off|interactive|batch|all
                           class of requests whose answer goes to another node when it begins far too
                           slowly [off; QUIPU_SLOW_MOVE]
+  --scrub DURATION        how often the whole journal is read again and verified while the house
+                          runs; 0 for never [24h; QUIPU_SCRUB]
   --grace DURATION        how long answers under way may take to end when the house stops [5s;
                           QUIPU_GRACE]
   --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
@@ -166,7 +168,7 @@ Prints the facts of a running house as they come to be on its disk, one a line: 
 whose, and what. When the connection breaks it comes back, and goes on where it was.
 
   --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
-                          setting, spool; several with commas [all]
+                          setting, spool, signer, scrub; several with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
@@ -493,6 +495,8 @@ nodes. Every option can also be given as the variable named behind its default.
   --slow-move off|interactive|batch|all
                           class of requests whose answer goes to another node when it begins far too
                           slowly [off; QUIPU_SLOW_MOVE]
+  --scrub DURATION        how often the whole journal is read again and verified while the house
+                          runs; 0 for never [24h; QUIPU_SCRUB]
   --grace DURATION        how long answers under way may take to end when the house stops [5s;
                           QUIPU_GRACE]
   --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
@@ -657,6 +661,10 @@ usage: quipu VERB [options]
   events                  follow the facts as they happen
   journal                 page through the facts
   audit                   verify a journal from its first fact to its last
+  checkpoint              print what the journal is, signed; show or change the key
+  prove                   prove that a fact is in the journal, or that it goes on from an earlier
+                          one
+  verify-proof            verify such a proof, with no house and no journal
   simulate                run a trace against a simulated fleet, under several policies
   backtest                run a journal again, under another policy or on another fleet
   erase                   erase what is kept of a request or a client, and prove it

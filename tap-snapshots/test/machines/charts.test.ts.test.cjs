@@ -91,9 +91,18 @@ new ──request.admitted──▶ queued
 new ──request.late──▶ forgotten
 `
 
+exports[`test/machines/charts.test.ts > TAP > every state of the scrub chart can be reached, and none acts > chart 1`] = `
+scrub ──scrub.damaged──▶ damaged
+`
+
 exports[`test/machines/charts.test.ts > TAP > every state of the setting chart can be reached, and none acts > chart 1`] = `
 set ──setting.reset──▶ unset
 setting ──setting.set──▶ set
+`
+
+exports[`test/machines/charts.test.ts > TAP > every state of the signer chart can be reached, and none acts > chart 1`] = `
+signing ──signer.rotated──▶ signing
+none ──signer.created──▶ signing
 `
 
 exports[`test/machines/charts.test.ts > TAP > every state of the spool chart can be reached, and none acts > chart 1`] = `
