@@ -57,7 +57,7 @@ const verbs: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./checkpoint.ts')).checkpoint,
   },
   prove: {
-    does: 'prove that a fact is in the journal, or that it goes on from an earlier one',
+    does: 'prove that a fact is in the journal, or that none was changed',
     load: async () => (await import('./prove.ts')).prove,
   },
   'verify-proof': {

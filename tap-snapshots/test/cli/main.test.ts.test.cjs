@@ -662,8 +662,7 @@ usage: quipu VERB [options]
   journal                 page through the facts
   audit                   verify a journal from its first fact to its last
   checkpoint              print what the journal is, signed; show or change the key
-  prove                   prove that a fact is in the journal, or that it goes on from an earlier
-                          one
+  prove                   prove that a fact is in the journal, or that none was changed
   verify-proof            verify such a proof, with no house and no journal
   simulate                run a trace against a simulated fleet, under several policies
   backtest                run a journal again, under another policy or on another fleet
