@@ -42,6 +42,11 @@ export function unreadable(what: string, cause?: unknown): Damage {
   return new Damage('journal.broken', `${what} cannot be read${why}. ${REMEDY}`, { cause })
 }
 
+/** A block's checksum is wrong. LevelDB itself would not look, and some of these abort it. */
+export function tableBroken(path: string, at: number): Damage {
+  return new Damage('journal.broken', `${path} is not what was written, from byte ${at} on. ${REMEDY}`)
+}
+
 /** Another process wrote where this one did. */
 export function foreign(seq: number): Damage {
   const said = `Fact ${seq} on the disk is not the one this house wrote: another one writes to the same folder.`

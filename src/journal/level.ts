@@ -9,10 +9,11 @@ import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
+import { badTables } from './blocks.ts'
 import { hashOf, originOf } from './chain.ts'
 import { closedFailure, journalOver } from './commit.ts'
-import { gap, illegible } from './damage.ts'
-import { identify, init } from './folder.ts'
+import { gap, illegible, tableBroken } from './damage.ts'
+import { identify, init, tablesIn } from './folder.ts'
 import type { Head, Journal } from './journal.ts'
 import { keyOf, seqOf } from './keys.ts'
 import { type Lock, lockFolder } from './lock.ts'
@@ -42,6 +43,8 @@ const LOOK_MS = 1_000
 const PROBE_BYTES = 1_048_576
 /** Verified before the house starts to write. The rest is, when the engine replays. */
 const TAIL_FACTS = 1_000
+/** So many have died with the folder open, one after the other, before its tables are suspected. */
+const DIED_MAX = 2
 
 export async function openLevelJournal(options: LevelOptions): Promise<Journal> {
   const { dir, clock, create = false, sublevel } = options
@@ -51,6 +54,7 @@ export async function openLevelJournal(options: LevelOptions): Promise<Journal> 
     await mkdir(dir, { recursive: true })
     const lock = await lockFolder(dir, clock)
     try {
+      if (lock.died >= DIED_MAX) await inspect(dir, lock)
       const build = async () => (await openTables(dir, { sublevel, create })).close()
       const id = (await identify(dir)) ?? (await init(dir, clock, build))
       const mark = await openMark(dir, clock)
@@ -70,6 +74,20 @@ export async function openLevelJournal(options: LevelOptions): Promise<Journal> 
   } catch (error) {
     throw failureOf(error, dir)
   }
+}
+
+/**
+ * Some flipped bits in a table abort the process in the middle of a read, and nothing can catch that. So where houses
+ * died on this folder one after the other, the tables are looked at before LevelDB is: 0.3 s for 100 MB.
+ */
+async function inspect(dir: string, lock: Lock): Promise<void> {
+  const [bad] = await badTables(tablesIn(dir)).catch(unreadable => {
+    throw failureOf(unreadable, dir)
+  })
+  if (bad === undefined) return
+  // Whoever is started next is to look, too.
+  await lock.leave()
+  throw tableBroken(join(tablesIn(dir), bad.name), bad.at)
 }
 
 interface LevelStore extends Store {

@@ -5,37 +5,48 @@
  * The file of a killed process is taken over. Whether its process is alive is asked of the kernel by pid and start
  * time (pids come round again; in a container every house is pid 1). Where that cannot be known, because the
  * holder was in another container or before a reboot, LevelDB's lock decides: the kernel drops it with the process.
+ *
+ * Who takes over from a process that died counts that, and whoever takes over from that one goes on counting: a house
+ * that dies of what is in the folder would otherwise be started for ever (level.ts).
  */
-import { link, readFile, readlink, rm, writeFile } from 'node:fs/promises'
+import { link, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 
 export interface Lock {
+  /** How many in a row have held the folder before, and died with it. */
+  readonly died: number
   /** Still ours? Takes the lock again where the file has vanished. Rejects with `journal.locked`. */
   hold(): Promise<void>
   release(): Promise<void>
+  /** Lets go as one that died would: the count goes on. */
+  leave(): Promise<void>
 }
 
-interface Holder {
+export interface Holder {
   readonly pid: number
   /** ISO 8601, for people. */
   readonly since: string
   /** The boot and pid namespace in which the pid means something, and when the process started; '' where unknown. */
   readonly world: string
   readonly started: string
+  /** How many before it died; none in the files of 0.2. */
+  readonly died?: number
 }
 
 export async function lockFolder(dir: string, clock: Clock): Promise<Lock> {
   const path = join(dir, 'lock')
   const nonce = clock.id()
+  let died = 0
   const holder: Holder = {
     pid: process.pid,
     since: new Date(clock.now()).toISOString(),
     world: await world(),
     started: await startOf(process.pid),
   }
-  const mine = `${JSON.stringify({ ...holder, nonce })}\n`
+  const file = (more: Partial<Holder>): string => `${JSON.stringify({ ...holder, ...more, nonce })}\n`
+  let mine = file({})
 
   /** A link appears with its content or not at all; of two, one fails. */
   async function claim(): Promise<boolean> {
@@ -60,6 +71,8 @@ export async function lockFolder(dir: string, clock: Clock): Promise<Lock> {
       if (found !== undefined) {
         const other = parse(found)
         if (other !== undefined && (await alive(other))) throw locked(dir, other)
+        died = (other?.died ?? 0) + 1
+        mine = file({ died })
         await rm(path, { force: true })
       }
       if (await claim()) return
@@ -68,12 +81,32 @@ export async function lockFolder(dir: string, clock: Clock): Promise<Lock> {
   }
 
   await hold()
+  const ours = async (): Promise<boolean> => (await readFile(path, 'utf8').catch(() => '')) === mine
   return {
+    get died() {
+      return died
+    },
     hold,
     async release() {
-      if ((await readFile(path, 'utf8').catch(() => '')) === mine) await rm(path, { force: true })
+      if (await ours()) await rm(path, { force: true })
+    },
+    async leave() {
+      if (!(await ours())) return
+      const draft = `${path}.${nonce}`
+      await writeFile(draft, file({ died, world: 'left' }))
+      await rename(draft, path)
     },
   }
+}
+
+/** Whose file it is, and whether that process is there; undefined where there is none, `torn` where it says nothing. */
+export async function holderOf(
+  dir: string,
+): Promise<{ readonly holder: Holder; readonly alive: boolean } | 'torn' | undefined> {
+  const text = await readFile(join(dir, 'lock'), 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  const holder = parse(text)
+  return holder === undefined ? 'torn' : { holder, alive: await alive(holder) }
 }
 
 export function locked(dir: string, holder?: Holder, cause?: unknown): Failure {
@@ -87,8 +120,9 @@ export function locked(dir: string, holder?: Holder, cause?: unknown): Failure {
 
 function parse(text: string): Holder | undefined {
   try {
-    const { pid, since, world, started } = JSON.parse(text)
-    return Number.isSafeInteger(pid) && pid > 0 ? { pid, since, world, started } : undefined
+    const { pid, since, world, started, died } = JSON.parse(text)
+    if (!Number.isSafeInteger(pid) || pid <= 0) return undefined
+    return { pid, since, world, started, died: Number.isSafeInteger(died) ? died : 0 }
   } catch {
     return undefined
   }

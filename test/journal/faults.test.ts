@@ -1,9 +1,8 @@
-/** What disks and machines do: flipped bits, kill -9, a full disk, a disk that fails to sync. */
+/** What disks and machines do: kill -9, a full disk, a disk that fails to sync. */
 import { spawn, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmdirSync } from 'node:fs'
-import { open, readdir, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -14,55 +13,6 @@ import { all, chance, fact, failure, texts, until, write } from './facts.ts'
 
 const clock = systemClock
 const WRITER = join(import.meta.dirname, 'writer.ts')
-const FLIPPER = join(import.meta.dirname, 'flipper.ts')
-
-t.test('a flipped bit, anywhere in any file, is never a silent success', async t => {
-  const dir = join(t.testdir(), 'house')
-  let journal = await openLevelJournal({ dir, clock, create: true })
-  write(journal, 400)
-  await journal.close()
-  // Opening made a table of those; these lie in LevelDB's log.
-  journal = await openLevelJournal({ dir, clock })
-  for (let batch = 0; batch < 20; batch += 1) {
-    write(journal, 10)
-    await journal.flushed()
-  }
-  const truth = createHash('sha256')
-    .update(JSON.stringify(await all(journal)))
-    .digest('hex')
-  await journal.close()
-  const kinds = new Set((await readdir(join(dir, 'journal'))).map(name => name.replace(/^.*[.]|-.*/g, '')))
-  t.ok(
-    ['ldb', 'log', 'MANIFEST', 'CURRENT', 'LOG'].every(kind => kinds.has(kind)),
-    [...kinds].join(' '),
-  )
-
-  const { seed } = chance()
-  t.comment(`SEED=${seed}`)
-  const trials = Number(process.env['FLIPS'] ?? 160)
-  const tally: Record<string, number> = {}
-  for (let from = 0; from < trials; ) {
-    const child = spawn(process.execPath, [FLIPPER, dir, `${seed}`, `${from}`, `${trials}`, truth])
-    let out = ''
-    let err = ''
-    child.stdout.on('data', chunk => (out += chunk))
-    child.stderr.on('data', chunk => (err += chunk))
-    const [code, signal] = await once(child, 'close')
-    if (code !== 0 && signal !== 'SIGABRT' && signal !== 'SIGSEGV') t.fail(err)
-    for (const line of out.split('\n').filter(Boolean)) {
-      const [trial, file = '', at, bit, result = `${signal}`] = line.trim().split(' ')
-      const what = `${file.replace(/\d+/, 'N')}: ${result}`
-      tally[what] = (tally[what] ?? 0) + 1
-      if (result === 'other') t.fail(`${file}, byte ${at}, bit ${bit}`)
-      from = Number(trial) + 1
-    }
-  }
-  t.comment(tally)
-  t.equal(
-    Object.values(tally).reduce((sum, count) => sum + count, 0),
-    trials,
-  )
-})
 
 /** A process that journals (writer.ts), and what it has said so far. */
 function writer(t: Test, dir: string, args: readonly unknown[], wrapper: readonly string[] = []) {

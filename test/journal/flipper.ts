@@ -1,6 +1,8 @@
 /**
- * A process that opens copies of a journal with one bit flipped: `node flipper.ts <dir> <seed> <from> <to>`. Says what
- * came of each trial. It is a process of its own because LevelDB's assertions abort on some bits.
+ * A process that opens copies of a journal with one bit flipped: `node flipper.ts <dir> <seed> <from> <to> <truth>`. Says
+ * what came of each trial. It is a process of its own because LevelDB's assertions abort on some bits; with `again` at
+ * the end, the first trial is what another start on that same copy comes to. In place of a seed, `<file>:<byte>:<bit>`
+ * flips that bit, then that of the next byte, and so on.
  */
 import { createHash } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
@@ -10,7 +12,8 @@ import { Failure } from '../../src/failure.ts'
 import { openLevelJournal } from '../../src/journal/level.ts'
 import { all, write } from './facts.ts'
 
-const [dir = '', seed, from, to, truth] = process.argv.slice(2)
+const [dir = '', seed = '', from, to, truth, again] = process.argv.slice(2)
+const [only, first, which] = seed.includes(':') ? seed.split(':') : []
 const random = mulberry32(Number(seed))
 const below = (limit: number): number => Math.floor(random() * limit)
 const files = readdirSync(dir, { recursive: true, withFileTypes: true })
@@ -20,12 +23,17 @@ const files = readdirSync(dir, { recursive: true, withFileTypes: true })
   .sort()
 
 for (let trial = 0; trial < Number(to); trial += 1) {
-  const name = files[trial % files.length]!
+  const name = only ?? files[trial % files.length]!
   const bytes = readFileSync(join(dir, name))
-  const [at, bit] = [below(bytes.length), below(8)]
+  const [at, bit] =
+    only === undefined ? [below(bytes.length), below(8)] : [Number(first) + trial, Number(which)]
   if (trial < Number(from)) continue
   writeSync(1, `${trial} ${name} ${at} ${bit} `)
   const copy = `${dir}-flipped`
+  if (again !== undefined && trial === Number(from)) {
+    writeSync(1, `${await outcome(copy)}\n`)
+    continue
+  }
   rmSync(copy, { recursive: true, force: true })
   cpSync(dir, copy, { recursive: true })
   bytes[at]! ^= 1 << bit
