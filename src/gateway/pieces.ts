@@ -42,9 +42,11 @@ export class Pieces {
     const first = facts[0]
     const last = facts.at(-1)
     if (first === undefined || last === undefined) return []
-    // Only one that is met again is shared: pages from the disk never are.
+    // What a filter has left may begin and end as another's does, and yet be something else.
+    if (last.seq - first.seq !== facts.length - 1) return this.#cut(facts)
     const known = this.#pages.find(page => page.first === first && page.last === last)
     if (known !== undefined) return known.pieces
+    // Only one that is met again is kept: pages from the disk never are.
     if (!this.#texts.has(last)) {
       this.#texts.set(last, this.#print(last))
       return this.#cut(facts)

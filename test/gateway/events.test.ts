@@ -206,6 +206,36 @@ t.test('a reader may want only some facts, and its mark moves on past the others
   t.same(await types('type=node'), [], 'without the dot it is a whole name')
 })
 
+t.test('readers of the same stretch are given what each of them wants of it', async t => {
+  const house = await openDoors(t)
+  const queries = [
+    '',
+    '',
+    '?type=model.pulled,node.lost',
+    '?kind=model',
+    '?kind=model',
+    '?type=model.,node.joined',
+  ]
+  const readers = await Promise.all(queries.map(query => read(house, query)))
+  for (let round = 0; round < 3; round += 1) {
+    pull(house, 1)
+    house.join(`a${round}`)
+    pull(house, 2)
+    await house.engine.settled()
+    for (const reader of readers) await reader.until(() => reader.lastId === String(house.journal.durable))
+  }
+  const all = readers[0]!.entries
+  t.equal(all.length, 15)
+  const counts = readers.map(({ events }) => events.length)
+  t.same(counts, [15, 15, 9, 9, 9, 12])
+  t.same(readers[1]!.entries, all)
+  for (const reader of readers.slice(2, 5))
+    t.same(
+      reader.entries,
+      all.filter(({ type }) => type === 'model.pulled'),
+    )
+})
+
 t.test('a silent stream gives a sign of life every 15 s', async t => {
   const house = await openDoors(t)
   const reader = await read(house)
@@ -286,7 +316,7 @@ t.test('a reader that wakes up just too late is told why it was cut', async t =>
   while (!text.endsWith('0\r\n\r\n')) await once(socket, 'data')
   t.match(
     text,
-    /event: cut\ndata: \{"error":"nothing was taken for 30 s; come back with Last-Event-ID","code":"events.slow"\}/,
+    /event: cut\ndata: \{"error":"nothing was taken for 30 s; come back with Last-Event-ID","code":"events.slow","retryable":true\}/,
   )
 })
 
