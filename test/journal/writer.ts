@@ -1,6 +1,6 @@
 /**
  * A process that does nothing but journal, until it is killed: `node writer.ts <dir> <writers> [count]`. Says the
- * number of every fact it has been told is durable, and `unwritable` when it is told otherwise.
+ * number of every fact it has been told is durable, and `unwritable: …` when it is told otherwise.
  */
 import { writeSync } from 'node:fs'
 import { systemClock as clock } from '../../src/clock.ts'
@@ -22,8 +22,8 @@ await Promise.all(
       while (journal.durable < entries.at(-1)!.seq) {
         try {
           await journal.flushed()
-        } catch {
-          writeSync(1, 'unwritable\n')
+        } catch (error) {
+          writeSync(1, `unwritable: ${(error as Error).message}\n`)
           await new Promise<void>(resolve => {
             const stop = journal.watch(() => {
               stop()
