@@ -11,6 +11,7 @@ import { scrub } from './scrub.ts'
 import { setting } from './setting.ts'
 import { signer } from './signer.ts'
 import { spool } from './spool.ts'
+import { subscription } from './subscription.ts'
 
 export const entities = {
   node,
@@ -24,6 +25,7 @@ export const entities = {
   spool,
   signer,
   scrub,
+  subscription,
 } as const
 
 export type Kind = keyof typeof entities

@@ -111,7 +111,7 @@ export const knobs = {
     value: 'CIDR',
     default: [] as readonly string[],
     parse: t => [cidr(t)],
-    sentence: 'addresses that jobs may call back to, beyond those of the public internet; repeatable',
+    sentence: 'addresses that jobs and webhooks may call, beyond those of the public internet; repeatable',
     list: true,
   }),
   queueMax: knob({

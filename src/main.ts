@@ -6,6 +6,7 @@ import { replicaId } from '../machines/replica.ts'
 import { bindTo } from './backtest/hindsight.ts'
 import { type BoundPolicy, POLICIES } from './backtest/policies.ts'
 import { Callbacks } from './callbacks/callbacks.ts'
+import { Caller } from './callbacks/caller.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { Engine } from './engine/engine.ts'
@@ -30,15 +31,18 @@ import { metrics } from './gateway/metrics.ts'
 import { OllamaApi } from './gateway/ollama.ts'
 import { Runs } from './gateway/run.ts'
 import { openServer } from './gateway/server.ts'
+import { subscriptions } from './gateway/subscriptions.ts'
 import { Beginnings } from './journal/beginning.ts'
 import { Damage } from './journal/damage.ts'
 import { Feed } from './journal/feed.ts'
 import type { Journal } from './journal/journal.ts'
 import { openLevelJournal } from './journal/level.ts'
 import { Stories } from './journal/stories.ts'
+import { wantedBy } from './journal/wanted.ts'
 import { liveConfig } from './live.ts'
 import { decodeTps } from './projections/estimates.ts'
 import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
+import { targetsOf } from './projections/subscriptions.ts'
 import { views } from './projections/views.ts'
 import { Checkpoints } from './proofs/checkpoints.ts'
 import { Scrub } from './proofs/scrub.ts'
@@ -55,6 +59,9 @@ import { type Sim, startSims } from './sim/sim.ts'
 import { Snapshots } from './snapshots/snapshots.ts'
 import { openSpool } from './spool/store.ts'
 import { ServerStats } from './stats/sampler.ts'
+import { marksIn } from './subscriptions/marks.ts'
+import { Subscriptions } from './subscriptions/subscriptions.ts'
+import { targetsIn } from './subscriptions/targets.ts'
 
 /** How long a client that was sent away may take to read why. */
 const CUT_MS = 500
@@ -200,15 +207,29 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       secret: await openSecret(dir),
       touched: (node, keepAlive) => api.nodes.stays(node, keepAlive),
     })
-    await work.tidy.sweep()
+    await work.tidy.sweep(targetsOf(answers.subscriptions.state))
     const leases = new Leases({ ...common, spool, tidy: work.tidy })
-    const callbacks = new Callbacks({ ...common, target: job => work.callback(job) })
+    const caller = new Caller(common)
+    const callbacks = new Callbacks({ ...common, caller, target: job => work.callback(job) })
     closing.push(() => callbacks.close())
+    const marks = marksIn({ ...common, dir, warn })
+    await marks.open()
+    closing.push(() => marks.close())
+    const named = new Subscriptions({
+      ...common,
+      marks,
+      wantedBy: filter => wantedBy(filter, reading.stories),
+      targets: targetsIn(spool),
+      call: (...letter) => caller.call(...letter),
+      mayCall: target => caller.check(target),
+    })
+    closing.push(() => named.close())
     const inference = new Inference({ ...common, seats, admission, runs, batches, jobs: work, api })
     const bodies = new Bodies(clock)
     const gauges = metrics({
       ...common,
       affinity,
+      named,
       snapshots,
       spool,
       checkpoints,
@@ -244,11 +265,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           bodies,
           work,
           expect: open => expectWait(seating, open),
-          mayCall: target => callbacks.check(target),
+          mayCall: target => caller.check(target),
         })
         await app.register(workers, { ...common, leases, tidy: work.tidy })
         await app.register(events, { ...common, ...reading })
         await app.register(checkpointDoors, { ...common, checkpoints })
+        await app.register(subscriptions, { ...common, ...reading, named })
         await app.register(gauges.plugin)
       },
     })
@@ -279,6 +301,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       gauges.reactor,
       ...work.reactors,
       callbacks.reactor,
+      named.reactor,
     )
     closing.push(
       journal.watch(() => {

@@ -3,37 +3,29 @@
  * again, later and later, until they have taken it or all tries are used up. Rather twice than never: a house that dies
  * between a call and the fact of it calls again.
  */
-import { Refusal } from '../../machines/entity.ts'
 import type { Clock } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import { Failure } from '../failure.ts'
 import type { Deliveries, Delivery } from '../projections/deliveries.ts'
-import { post } from './post.ts'
-import { signature } from './signature.ts'
-import { type Target, Targets } from './target.ts'
+import { type Caller, type Outcome, troubleOf } from './caller.ts'
+import type { Target } from './target.ts'
 
 export interface CallbacksNeeds {
   readonly engine: Engine
   readonly clock: Clock
-  readonly config: { readonly allowedCallbacks: readonly string[] }
+  readonly caller: Pick<Caller, 'call'>
   readonly deliveries: Deliveries
   /** Where to call about a job; undefined where that has been erased. Rejects with a Failure. */
   readonly target: (job: string) => Promise<Target | undefined>
 }
 
-/** From the first look for a name to the status. */
-const TIMEOUT_MS = 10_000
 /** One receiver that hangs must not hold up all others for long. */
 const AT_ONCE_MAX = 32
-
-/** What says "never again" (RFC 9110, 15.5.11). */
-const GONE = 410
 
 export class Callbacks {
   readonly reactor: Reactor
   readonly #needs: CallbacksNeeds
-  readonly #targets: Targets
   /** Jobs whose call is due, in order; and those whose call is under way. */
   readonly #line = new Set<string>()
   readonly #active = new Map<string, AbortController>()
@@ -41,7 +33,6 @@ export class Callbacks {
 
   constructor(needs: CallbacksNeeds) {
     this.#needs = needs
-    this.#targets = new Targets(needs.config.allowedCallbacks)
     const over = (_self: unknown, { id }: { readonly id: string }): void => this.#see(id)
     this.reactor = reactor(this, {
       on: {
@@ -57,11 +48,6 @@ export class Callbacks {
         for (const id of needs.deliveries.state.open.keys()) this.#see(id)
       },
     })
-  }
-
-  /** May this be called, as far as that can be told now? Throws a Refusal `callback.url` or `callback.address`. */
-  check(target: Target): void {
-    this.#targets.check(target)
   }
 
   close(): void {
@@ -96,20 +82,7 @@ export class Callbacks {
   /** One try, and the fact of it. */
   async #call(id: string, abort: AbortController): Promise<void> {
     const { clock, engine, deliveries } = this.#needs
-    const delivery = deliveries.state.open.get(id)!
-    const timer = clock.after(TIMEOUT_MS, () => abort.abort())
-    let status: number | undefined
-    let trouble: { readonly reason: string; readonly retryable: boolean } | undefined
-    try {
-      status = await this.#send(delivery, abort.signal)
-      if (status < 200 || status > 299) trouble = { reason: 'status', retryable: status !== GONE }
-    } catch (error) {
-      if (!(error instanceof Failure || error instanceof Refusal)) throw error
-      const retryable = error instanceof Failure && error.retryable
-      trouble = { reason: error.code.slice(error.code.indexOf('.') + 1), retryable }
-    } finally {
-      timer.cancel()
-    }
+    const { status, trouble } = await this.#send(deliveries.state.open.get(id)!, abort.signal)
     if (this.#closed) return // resume() calls again
     const said = status === undefined ? {} : { status }
     try {
@@ -125,21 +98,17 @@ export class Callbacks {
     }
   }
 
-  async #send({ id, report, endedAt }: Delivery, signal: AbortSignal): Promise<number> {
-    const { clock, target } = this.#needs
-    const found = await target(id)
-    if (found === undefined) throw new Failure('callback.erased', 'where to call has been erased')
+  async #send({ id, report, endedAt }: Delivery, signal: AbortSignal): Promise<Outcome> {
+    const { caller, target } = this.#needs
     const result = report!.state === 'completed' ? { resultUrl: `/quipu/jobs/${id}/result` } : {}
     const body = JSON.stringify({ id, ...report, endedAt, ...result })
-    const headers: Record<string, string> = {
-      'content-type': 'application/json; charset=utf-8',
-      'user-agent': 'quipu',
-      'x-quipu-request': id,
+    const headers = { 'content-type': 'application/json; charset=utf-8', 'x-quipu-request': id }
+    try {
+      const found = await target(id)
+      if (found === undefined) throw new Failure('callback.erased', 'where to call has been erased')
+      return await caller.call(found, { headers, body }, signal)
+    } catch (error) {
+      return { trouble: troubleOf(error) }
     }
-    if (found.secret !== undefined) {
-      headers['x-quipu-signature'] = signature(found.secret, body, clock.now())
-    }
-    const objection = (address: string): string | undefined => this.#targets.objection(address)
-    return post({ url: this.#targets.check(found), headers, body, objection, signal })
   }
 }

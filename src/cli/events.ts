@@ -29,6 +29,7 @@ const KINDS = Object.keys({
   spool: true,
   signer: true,
   scrub: true,
+  subscription: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {

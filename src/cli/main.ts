@@ -47,6 +47,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./stats.ts')).stats,
   },
   events: { does: 'follow the facts as they happen', load: async () => (await import('./events.ts')).events },
+  subscriptions: {
+    does: 'list, make, park, resume and delete named readers of the facts',
+    load: async () => (await import('./subscriptions.ts')).subscriptions,
+  },
   journal: { does: 'page through the facts', load: async () => (await import('./journal.ts')).journal },
   audit: {
     does: 'verify a journal from its first fact to its last',

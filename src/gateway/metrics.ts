@@ -36,6 +36,7 @@ export interface MetricsNeeds {
   /** What the house keeps for a fast start; see snapshots/snapshots.ts. */
   readonly snapshots: { readonly figures: SnapshotFigures }
   readonly vitals: ReadonlyMap<string, NodeVitals>
+  readonly named: { all(): readonly SubscriptionFigures[] }
   /** How often the head of a conversation came back, and where to; see scheduler/affinity.ts. */
   readonly affinity: { readonly seen: number; readonly hits: number }
   /** What has been signed; see proofs/checkpoints.ts. */
@@ -63,6 +64,15 @@ interface SnapshotFigures {
   readonly seq: number
   readonly bytes: number
   readonly pauseMs: number
+}
+
+/** How far a subscription is; see subscriptions/subscriptions.ts. */
+interface SubscriptionFigures {
+  readonly name: string
+  readonly state: 'active' | 'parked'
+  readonly lag: number
+  readonly leases: number
+  readonly failing?: { readonly failures: number }
 }
 
 const OTHER = 'other'
@@ -271,7 +281,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
 /** What is read when it is asked for. */
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   const { affinity, breakers, clock, fleet, jobs, journal, requests, residency, retries, spool } = needs
-  const { checkpoints, scrub, snapshots, vitals, version } = needs
+  const { checkpoints, named, scrub, snapshots, vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -343,6 +353,34 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
       const { seenAt = 0, answerMs = 0 } = vitals.get(name) ?? {}
       return seenAt > 0 ? [[{ node: name }, seconds(answerMs)] as const] : []
     }),
+  )
+
+  const subscriptions = (read: (figures: SubscriptionFigures) => number) => () =>
+    named.all().map(figures => [{ subscription: figures.name }, read(figures)] as const)
+  const label = ['subscription'] as const
+  gauge(
+    'quipu_subscription_lag_facts',
+    'Facts between its mark and the end of the journal, wanted or not',
+    label,
+    subscriptions(({ lag }) => lag),
+  )
+  gauge(
+    'quipu_subscription_parked',
+    '1 while nothing of it is given out',
+    label,
+    subscriptions(({ state }) => (state === 'parked' ? 1 : 0)),
+  )
+  gauge(
+    'quipu_subscription_leases',
+    'Leases that are out',
+    label,
+    subscriptions(({ leases }) => leases),
+  )
+  gauge(
+    'quipu_subscription_failures',
+    'Of a webhook: failures in a row, up to now',
+    label,
+    subscriptions(({ failing }) => failing?.failures ?? 0),
   )
 
   single('quipu_journal_head_seq', 'The last fact decided', () => journal.head.seq)

@@ -373,14 +373,8 @@ export const HistoryQuery = query({ limit: limit(HISTORY_LIMIT, 1_000) })
 const moment = (description: string) =>
   maybe(Type.String({ maxLength: 32, description: `${description}; ISO 8601, in UTC unless it has a zone` }))
 
-export const EventsQuery = query({
-  from: maybe(
-    Type.String({
-      maxLength: 32,
-      description: 'where to begin: start, now, the seq of a fact, or a time; now unless told',
-    }),
-  ),
-  after,
+/** Which facts; see journal/wanted.ts. */
+const filters = {
   kind: oneOf(Object.keys(entities)),
   type: filter('only facts of this type; one that ends with a dot stands for all that begin so, as node.'),
   id: filter('only facts about the thing with this id: a node, a model, model@node, a request'),
@@ -391,6 +385,17 @@ export const EventsQuery = query({
   ),
   since: moment('only facts of this time or later; begins there, unless told where'),
   until: moment('only facts before this time'),
+}
+
+export const EventsQuery = query({
+  from: maybe(
+    Type.String({
+      maxLength: 32,
+      description: 'where to begin: start, now, the seq of a fact, or a time; now unless told',
+    }),
+  ),
+  after,
+  ...filters,
   format: maybe(
     word(['sse', 'ndjson'], 'sse unless told; the Accept header application/x-ndjson says the same'),
   ),
@@ -404,6 +409,107 @@ export const EventsQuery = query({
     }),
   ),
 })
+
+// ── subscriptions ────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const SubscriptionName = Type.Object({ name: text('name of the subscription') })
+
+const SubscriptionFilter = Type.Object(filters, {
+  additionalProperties: false,
+  description: 'which facts, as /quipu/events takes them; all where it is left out',
+})
+
+const WebhookFormat = word(['json', 'ndjson'], 'one JSON object with all of a batch, or a line for each fact')
+
+export const NewSubscription = Type.Object(
+  {
+    name: Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$',
+      description: 'what it is called: letters, digits, - and _',
+    }),
+    filter: maybe(SubscriptionFilter),
+    from: maybe(
+      Type.Union([Type.Integer({ minimum: 0 }), Type.String({ minLength: 1, maxLength: 64 })], {
+        description: 'start, now, the seq of its first fact, or a time, ISO 8601; since or now unless told',
+      }),
+    ),
+    webhook: maybe(
+      Type.Object(
+        {
+          url: Type.String({ minLength: 1, maxLength: 2_048, description: 'where batches are sent to' }),
+          secret: maybe(
+            Type.String({ minLength: 1, maxLength: 256, description: 'what they are signed with' }),
+          ),
+          format: maybe(WebhookFormat),
+          batchMax: maybe(
+            Type.Integer({ minimum: 1, maximum: 1_000, description: 'facts in one batch; 100' }),
+          ),
+          lingerMs: maybe(
+            Type.Integer({
+              minimum: 0,
+              maximum: 3_600_000,
+              description: 'how long the first fact of a batch may wait for others; 1000',
+            }),
+          ),
+          failuresMax: maybe(
+            Type.Integer({
+              minimum: 1,
+              maximum: 1_000,
+              description: 'failures in a row after which it is parked; 20',
+            }),
+          ),
+        },
+        { additionalProperties: false, description: 'the house brings the facts itself' },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const TakeFacts = Type.Object(
+  {
+    max: maybe(Type.Integer({ minimum: 1, maximum: 1_000, description: 'facts at most; 100' })),
+    leaseMs: maybe(
+      Type.Integer({
+        minimum: 1_000,
+        maximum: 3_600_000,
+        description: 'how long they are yours; 60000',
+      }),
+    ),
+    waitMs: maybe(
+      Type.Integer({ minimum: 0, maximum: 55_000, description: 'how long to wait where there is none; 0' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+const LeaseId = Type.String({ minLength: 1, maxLength: 64, description: 'as it stood in what was taken' })
+
+export const AckFacts = Type.Object(
+  {
+    lease: maybe(LeaseId),
+    seq: maybe(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'up to this fact: of the lease, or without one of all there is, whoever has it',
+      }),
+    ),
+  },
+  { additionalProperties: false, minProperties: 1 },
+)
+export const ReturnFacts = Type.Object({ lease: LeaseId }, { additionalProperties: false })
+export const ExtendFacts = Type.Object(
+  {
+    lease: LeaseId,
+    leaseMs: Type.Integer({
+      minimum: 1_000,
+      maximum: 3_600_000,
+      description: 'how much longer, from now on',
+    }),
+  },
+  { additionalProperties: false },
+)
 
 // ── what goes out ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -943,13 +1049,71 @@ export const ConfigRow = Type.Object({
 })
 export const ConfigTable = Type.Array(ConfigRow)
 
+const placeShape = {
+  mark: whole('everything up to this fact is acknowledged, or was not wanted'),
+  lag: whole('facts between the mark and the end of the journal, wanted or not'),
+}
+
+export const Subscription = Type.Object({
+  name: text('what it is called'),
+  state: word(['active', 'parked'], 'parked: nobody is given anything until it is resumed'),
+  since: at('since when it stands so'),
+  reason: maybe(text('why it is parked: asked, or what its webhook met')),
+  failures: maybe(whole('in a row, before it was parked')),
+  status: maybe(whole('what the last of them was answered with')),
+  createdAt: at('when it was made'),
+  by: maybe(text('who made it')),
+  after: whole('it began with the fact after this one'),
+  filter: Type.Record(Type.String(), Type.String(), { description: 'which facts; all where it is empty' }),
+  ...placeShape,
+  leases: whole('out now'),
+  webhook: maybe(
+    Type.Object({
+      origin: text('scheme, host and port of where batches go; the rest is told to nobody'),
+      signed: yes('do they carry a signature?'),
+      format: WebhookFormat,
+      batchMax: whole('facts in one batch'),
+      lingerMs: whole('how long the first fact of a batch may wait for others'),
+      failuresMax: whole('failures in a row after which it is parked'),
+    }),
+  ),
+  failing: maybe(
+    Type.Object({
+      failures: whole('in a row, so far'),
+      reason: text('what the last one met'),
+      status: maybe(whole('what it was answered with')),
+      until: at('when it is tried again'),
+    }),
+  ),
+})
+export const Subscriptions = Type.Array(Subscription)
+export const SubscriptionGone = Type.Object({
+  name: text('what it was called'),
+  deleted: yes('the name is free'),
+})
+
+export const TakenFacts = Type.Object({
+  lease: maybe(text('what to acknowledge; left out where there was nothing to take')),
+  until: maybe(at('when the lease runs out')),
+  attempt: maybe(whole('1; more where these facts came back')),
+  facts: Type.Array(Entry),
+  ...placeShape,
+})
+export const Place = Type.Object(placeShape)
+export const ExtendedFacts = Type.Object({
+  lease: text('which one'),
+  until: at('when it runs out now'),
+})
+
 /** By their names in the OpenAPI document. */
 export const shapes: Readonly<Record<string, TSchema>> = {
+  AckFacts,
   Candidate,
   ConfigRow,
   CleanedUp,
   Completion,
   Entry,
+  ExtendFacts,
   Extended,
   Extension,
   GivingUp,
@@ -964,9 +1128,11 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   NewNode,
   NewValue,
   NewPolicy,
+  NewSubscription,
   Node,
   NodeGone,
   NodeInFull,
+  Place,
   Policy,
   PolicyGone,
   Problem,
@@ -981,7 +1147,11 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   SettingChange,
   Rotated,
   Settled,
+  Subscription,
+  SubscriptionGone,
   Take,
+  TakeFacts,
+  TakenFacts,
   Waiting,
   Why,
   Hindsight,

@@ -17,6 +17,7 @@ import { retries } from './retries.ts'
 import { servers } from './servers.ts'
 import { settings } from './settings.ts'
 import { signers } from './signers.ts'
+import { subscriptions } from './subscriptions.ts'
 import { traffic } from './traffic.ts'
 import { usage } from './usage.ts'
 
@@ -39,6 +40,7 @@ export const views = (kept: States = {}) => {
     recent: recent(),
     servers: servers(),
     settings: settings(),
+    subscriptions: subscriptions(),
     traffic: traffic(),
     usage: usage(),
     policies: policies(),

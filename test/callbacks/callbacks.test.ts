@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import type { Fact } from '../../machines/index.ts'
 import { Callbacks } from '../../src/callbacks/callbacks.ts'
+import { Caller } from '../../src/callbacks/caller.ts'
 import { signature } from '../../src/callbacks/signature.ts'
 import type { Target } from '../../src/callbacks/target.ts'
 import { type VirtualClock, virtualClock } from '../../src/clock.ts'
@@ -74,8 +75,8 @@ async function house(
   const answers = { deliveries: deliveries() }
   const engine = new Engine(journal, clock, Object.values(answers))
   await engine.replay()
-  const config = { allowedCallbacks: allowed }
-  const callbacks = new Callbacks({ engine, clock, config, target, ...answers })
+  const caller = new Caller({ clock, config: { allowedCallbacks: allowed } })
+  const callbacks = new Callbacks({ engine, clock, caller, target, ...answers })
   engine.start(callbacks.reactor)
   const close = (): void => {
     callbacks.close()

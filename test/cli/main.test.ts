@@ -15,6 +15,7 @@ const VERBS = [
   'explain',
   'stats',
   'events',
+  'subscriptions',
   'journal',
   'audit',
   'simulate',

@@ -569,3 +569,62 @@ export const tables = {
 }
 
 export { ID }
+
+export const subscriptions = [
+  {
+    name: 'billing',
+    state: 'active',
+    since: AT,
+    createdAt: AT,
+    by: '127.0.0.1',
+    after: 0,
+    filter: { type: 'request.completed' },
+    mark: 4_711,
+    lag: 12_345,
+    leases: 1,
+  },
+  {
+    name: 'mirror',
+    state: 'active',
+    since: AT,
+    createdAt: AT,
+    by: '127.0.0.1',
+    after: 4_000,
+    filter: {},
+    mark: 4_800,
+    lag: 7,
+    leases: 0,
+    webhook: {
+      origin: 'https://mirror.example',
+      signed: false,
+      format: 'ndjson',
+      batchMax: 1_000,
+      lingerMs: 5_000,
+      failuresMax: 20,
+    },
+    failing: { failures: 2, reason: 'timeout', until: AT },
+  },
+  {
+    name: 'pager',
+    state: 'parked',
+    since: AT,
+    reason: 'status',
+    failures: 20,
+    status: 503,
+    createdAt: AT,
+    by: '127.0.0.1',
+    after: 17,
+    filter: { kind: 'node,breaker' },
+    mark: 4_343,
+    lag: 380,
+    leases: 0,
+    webhook: {
+      origin: 'https://hooks.example',
+      signed: true,
+      format: 'json',
+      batchMax: 100,
+      lingerMs: 1_000,
+      failuresMax: 20,
+    },
+  },
+]

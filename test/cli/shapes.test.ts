@@ -21,6 +21,7 @@ import {
   ServersTable,
   SettingChanges,
   Settings,
+  Subscriptions,
   type TSchema,
   Why,
 } from '../../src/gateway/schema.ts'
@@ -39,6 +40,7 @@ const kept: readonly (readonly [string, TSchema, unknown])[] = [
   ['why', Why, recorded.why],
   ['hindsight', Hindsight, recorded.hindsight],
   ['why not yet', Why, recorded.waitingWhy],
+  ['subscriptions', Subscriptions, recorded.subscriptions],
   ['the index', Index, recorded.index],
   ['settings', Settings, recorded.settings],
   ['changes of settings', SettingChanges, recorded.settingChanges],

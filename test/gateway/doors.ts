@@ -22,11 +22,13 @@ import { Leases } from '../../src/gateway/jobs/leases.ts'
 import { workers } from '../../src/gateway/jobs/workers.ts'
 import { metrics } from '../../src/gateway/metrics.ts'
 import { openServer } from '../../src/gateway/server.ts'
+import { subscriptions } from '../../src/gateway/subscriptions.ts'
 import type { NodeVitals } from '../../src/gateway/views.ts'
 import { Beginnings } from '../../src/journal/beginning.ts'
 import { Feed } from '../../src/journal/feed.ts'
 import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.ts'
 import { Stories } from '../../src/journal/stories.ts'
+import { wantedBy } from '../../src/journal/wanted.ts'
 import { liveConfig } from '../../src/live.ts'
 import { views } from '../../src/projections/views.ts'
 import { Scrub } from '../../src/proofs/scrub.ts'
@@ -35,6 +37,9 @@ import { weigh } from '../../src/scheduler/hindsight.ts'
 import { choose } from '../../src/scheduler/scheduler.ts'
 import { openSpool } from '../../src/spool/store.ts'
 import { ServerStats } from '../../src/stats/sampler.ts'
+import { marksIn } from '../../src/subscriptions/marks.ts'
+import { Subscriptions } from '../../src/subscriptions/subscriptions.ts'
+import { targetsIn } from '../../src/subscriptions/targets.ts'
 import { dataFolder } from '../house/world.ts'
 
 export type Doors = Awaited<ReturnType<typeof openDoors>>
@@ -84,8 +89,18 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
     inclusion: async seq => `proof of ${seq}`,
     consistency: async old => `proof from ${old}`,
   }
+  const marks = marksIn({ ...common, dir, warn: message => t.fail(message) })
+  const named = new Subscriptions({
+    ...common,
+    marks,
+    wantedBy: filter => wantedBy(filter, reading.stories),
+    targets: targetsIn(spool),
+    call: async () => ({ status: 204 }),
+    mayCall: () => {},
+  })
   const gauges = metrics({
     ...common,
+    named,
     spool,
     snapshots,
     affinity: { seen: 0, hits: 0 },
@@ -141,14 +156,17 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
       const leases = new Leases({ ...common, spool, tidy: work.tidy })
       await scope.register(workers, { ...common, leases, tidy: work.tidy })
       await scope.register(events, { ...common, ...reading })
+      await scope.register(subscriptions, { ...common, ...reading, named })
       await scope.register(gauges.plugin)
     },
   })
-  engine.start(gauges.reactor, ...work.reactors)
+  engine.start(gauges.reactor, ...work.reactors, named.reactor)
   t.teardown(async () => {
     await app.close()
     await samples.close()
     await work.stop()
+    named.close()
+    await marks.close()
     engine.close()
     await spool.close()
     await journal.close().catch(() => {})

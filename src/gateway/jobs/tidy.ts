@@ -67,13 +67,14 @@ export class Tidy {
 
   /**
    * Before anything runs: drops what a crash has left behind. Items of jobs that were never admitted, answers that no
-   * fact knows of; and where items went without the fact, the fact is written.
+   * fact knows of; and where items went without the fact, the fact is written. Items in `others` are none of jobs.
    */
-  async sweep(): Promise<void> {
+  async sweep(others: ReadonlySet<string> = new Set()): Promise<void> {
     const { engine, jobs, spool } = this.#needs
     const strays: string[] = []
     const there = new Set<string>()
     for (const { id, parts } of spool.items()) {
+      if (others.has(id)) continue
       const job = jobs.state.all.get(id)
       if (job === undefined) strays.push(id)
       else there.add(id)

@@ -92,8 +92,8 @@ is set wins over flags, and stays over restarts.
                           [off; QUIPU_CLOUD]
   --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off;
                           QUIPU_LINK_LOCAL]
-  --allow-callback CIDR   addresses that jobs may call back to, beyond those of the public internet;
-                          repeatable [none; QUIPU_ALLOW_CALLBACKS]
+  --allow-callback CIDR   addresses that jobs and webhooks may call, beyond those of the public
+                          internet; repeatable [none; QUIPU_ALLOW_CALLBACKS]
   --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
                           QUIPU_QUEUE_MAX]
   --client-queue-max N    requests of one client that may wait; one more is refused with 503 and
@@ -168,7 +168,7 @@ Prints the facts of a running house as they come to be on its disk, one a line: 
 whose, and what. When the connection breaks it comes back, and goes on where it was.
 
   --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
-                          setting, spool, signer, scrub; several with commas [all]
+                          setting, spool, signer, scrub, subscription; several with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
@@ -447,8 +447,8 @@ nodes. Every option can also be given as the variable named behind its default.
                           [off; QUIPU_CLOUD]
   --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off;
                           QUIPU_LINK_LOCAL]
-  --allow-callback CIDR   addresses that jobs may call back to, beyond those of the public internet;
-                          repeatable [none; QUIPU_ALLOW_CALLBACKS]
+  --allow-callback CIDR   addresses that jobs and webhooks may call, beyond those of the public
+                          internet; repeatable [none; QUIPU_ALLOW_CALLBACKS]
   --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
                           QUIPU_QUEUE_MAX]
   --client-queue-max N    requests of one client that may wait; one more is refused with 503 and
@@ -628,6 +628,52 @@ examples:
 
 `
 
+exports[`test/cli/main.test.ts > TAP > subscriptions --help says everything subscriptions takes > must match snapshot 1`] = `
+usage: quipu subscriptions [list] [options]
+       quipu subscriptions create NAME [options]
+       quipu subscriptions show NAME [options]
+       quipu subscriptions ack NAME SEQ [options]
+       quipu subscriptions park NAME [options]
+       quipu subscriptions resume NAME [options]
+       quipu subscriptions delete NAME [options]
+
+Named readers of the journal, whose place the house keeps: lists them and how far behind each is,
+makes one (create), says that everything up to a fact is dealt with (ack), stops one (park) and lets
+it go on (resume), or forgets it (delete). Programs take the facts at
+/quipu/subscriptions/NAME/take, several of them sharing one if they like; with --url the house
+brings them itself, and parks the subscription when nobody takes them there.
+
+  --from WHERE            create: begin with start, now, the fact of this seq, or a time, ISO 8601
+                          [now]
+  --kind KIND             create: only facts about these kinds, as node,breaker [all]
+  --type TYPE             create: only these facts, as node.lost; one that ends with a dot stands
+                          for all that begin so [all]
+  --id ID                 create: only facts about these things [all]
+  --client CLIENT         create: only facts of requests of these clients [all]
+  --model MODEL           create: only facts about these models [all]
+  --node NODE             create: only facts about these nodes [all]
+  --url URL               create: a webhook: the house brings the facts there [none]
+  --secret-file FILE      create: sign what is sent with what stands in this file [unsigned]
+  --format json|ndjson    create: how a batch is written [json]
+  --size N                create: facts in one batch [100]
+  --linger DURATION       create: how long the first fact of a batch may wait for others [1s]
+  --failures N            create: failures in a row after which the house stops calling and parks it
+                          [20]
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu subscriptions create billing --type request.completed --from start
+      for a program that counts tokens, from the first fact on
+  quipu subscriptions create pager --kind node --url https://hooks.example/quipu --secret-file hook.key
+      call when something happens to a node
+  quipu subscriptions resume pager
+      its receiver is well again: go on where it stopped
+
+`
+
 exports[`test/cli/main.test.ts > TAP > version --help says everything version takes > must match snapshot 1`] = `
 usage: quipu version [options]
 
@@ -659,6 +705,7 @@ usage: quipu VERB [options]
   explain                 tell why a request went where it went
   stats                   print tables of what happened
   events                  follow the facts as they happen
+  subscriptions           list, make, park, resume and delete named readers of the facts
   journal                 page through the facts
   audit                   verify a journal from its first fact to its last
   checkpoint              print what the journal is, signed; show or change the key

@@ -108,3 +108,11 @@ none ──signer.created──▶ signing
 exports[`test/machines/charts.test.ts > TAP > every state of the spool chart can be reached, and none acts > chart 1`] = `
 kept ──spool.erased──▶ erased
 `
+
+exports[`test/machines/charts.test.ts > TAP > every state of the subscription chart can be reached, and none acts > chart 1`] = `
+parked ──subscription.resumed──▶ active
+parked ──subscription.deleted──▶ deleted
+active ──subscription.parked──▶ parked
+active ──subscription.deleted──▶ deleted
+new ──subscription.created──▶ active
+`
