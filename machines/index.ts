@@ -5,6 +5,7 @@ import type { CommandOf, FactOf } from './entity.ts'
 import { model } from './model.ts'
 import { node } from './node.ts'
 import { policy } from './policy.ts'
+import { refusals } from './refusals.ts'
 import { replica } from './replica.ts'
 import { request } from './request.ts'
 import { scrub } from './scrub.ts'
@@ -26,6 +27,7 @@ export const entities = {
   signer,
   scrub,
   subscription,
+  refusals,
 } as const
 
 export type Kind = keyof typeof entities

@@ -32,6 +32,7 @@ import { OllamaApi } from './gateway/ollama.ts'
 import { Runs } from './gateway/run.ts'
 import { openServer } from './gateway/server.ts'
 import { subscriptions } from './gateway/subscriptions.ts'
+import { TurnedAway } from './gateway/turned.ts'
 import { Beginnings } from './journal/beginning.ts'
 import { Damage } from './journal/damage.ts'
 import { Feed } from './journal/feed.ts'
@@ -236,12 +237,15 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       scrub,
       vitals: health.vitals,
     })
+    const turnedAway = new TurnedAway(common)
+    closing.push(() => turnedAway.close())
     const server = await openServer({
       clock,
       config,
       bodies,
       inference,
       onBug,
+      turnedAway: code => turnedAway.count(code),
       ollama: api,
       control: async app => {
         await app.register(control, {

@@ -15,6 +15,7 @@ import { openLevelJournal } from '../journal/level.ts'
 import { views } from '../projections/views.ts'
 import { type Copy, ofFolder, takeCopy } from './copy.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
+import { reporting, reportOption } from './report.ts'
 import { told } from './settings.ts'
 import { interruption } from './signals.ts'
 import { sayTable } from './table.ts'
@@ -35,19 +36,25 @@ export const audit: Verb = {
       value: 'SEQ:HASH',
       sentence: 'the head of an earlier audit, which must still be part of the chain',
     },
+    ...reportOption,
     ...jsonOption,
   },
   examples: [
     ['quipu audit --data ./data', 'verify every fact'],
+    ['quipu audit --report audit.html', 'and a page for people: who asked for what, and what became of it'],
     ['quipu audit --json | jq -r .head', 'the head alone, to be kept somewhere else'],
   ],
   async run(given) {
     const { data: dir } = readConfig(given.flags)
     const json = given.switches.has('json')
     const expected = expectation(given)
+    const account = reporting(given)
     try {
-      report(dir, await examine(dir, interruption(), expected), json)
+      const findings = await examine(dir, interruption(), { expected, onlookers: account.onlookers })
+      await account.write(findings)
+      report(dir, findings, json)
     } catch (error) {
+      if (error instanceof Damage) await account.writeDamaged(dir, error)
       if (json && error instanceof Failure) sayJson(complaint(dir, error))
       throw error
     }
@@ -55,11 +62,11 @@ export const audit: Verb = {
 }
 
 /** The copy is gone again before anything is said. */
-async function examine(dir: string, signal: AbortSignal, expected: Head | undefined): Promise<Findings> {
+async function examine(dir: string, signal: AbortSignal, order: Order): Promise<Findings> {
   let copy: Copy | undefined
   try {
     copy = await takeCopy(dir, signal)
-    return await verify(copy.dir, signal, expected)
+    return await verify(copy.dir, signal, order)
   } catch (error) {
     throw signal.aborted ? stopped() : ofFolder(dir, copy?.dir ?? dir, error)
   } finally {
@@ -80,7 +87,17 @@ interface Findings {
   readonly now: { readonly nodes: number; readonly models: number; readonly openRequests: number }
 }
 
-async function verify(dir: string, signal: AbortSignal, expected: Head | undefined): Promise<Findings> {
+/** Is shown every page as it is replayed. What it makes of them is proved once the audit has come to its end. */
+export interface Onlooker {
+  see(page: readonly Entry[]): void
+}
+
+interface Order {
+  readonly expected: Head | undefined
+  readonly onlookers: readonly Onlooker[]
+}
+
+async function verify(dir: string, signal: AbortSignal, { expected, onlookers }: Order): Promise<Findings> {
   const { journal, endless } = await openCopy(dir)
   try {
     const types = new Map<string, number>()
@@ -89,6 +106,7 @@ async function verify(dir: string, signal: AbortSignal, expected: Head | undefin
     const see = (page: readonly Entry[]): void => {
       if (signal.aborted) throw stopped()
       for (const entry of page) types.set(entry.type, (types.get(entry.type) ?? 0) + 1)
+      for (const onlooker of onlookers) onlooker.see(page)
       first ??= page[0]
       last = page.at(-1)
       if (expected !== undefined) compare(expected, page)

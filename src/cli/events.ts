@@ -30,6 +30,7 @@ const KINDS = Object.keys({
   signer: true,
   scrub: true,
   subscription: true,
+  refusals: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {

@@ -115,8 +115,18 @@ export function marks(id: string, node: string): Record<string, string> {
   return { 'X-Quipu-Request': id, 'X-Quipu-Node': node }
 }
 
+const listeners = new WeakMap<ServerResponse, (code: string) => void>()
+
+/** Who wants to hear it when this is answered with a refusal of the house. */
+export function hearRefusal(res: ServerResponse, heard: (code: string) => void): void {
+  listeners.set(res, heard)
+}
+
 /** Answers with an error in the dialect's shape, unless something has been answered already. */
 export function refuse(res: ServerResponse, dialect: Dialect, refused: Refused): void {
+  // What was let in has a fact that says how it ended.
+  const recorded = refused.headers !== undefined && 'X-Quipu-Request' in refused.headers
+  if (!recorded && !res.headersSent) listeners.get(res)?.(refused.code ?? `http.${refused.status}`)
   const bare = dialect === 'openai' || dialect === 'anthropic'
   const type = bare ? 'application/json' : 'application/json; charset=utf-8'
   answer(res, refused.status, { 'Content-Type': type, ...refused.headers }, errorBody(dialect, refused))

@@ -17,7 +17,7 @@ import { Bodies, hasBody } from './body.ts'
 import { Edge } from './edge.ts'
 import type { Inference } from './inference.ts'
 import type { OllamaApi } from './ollama.ts'
-import { BUSY, dialectOf, refuse, statuses, UNWRITABLE } from './refusals.ts'
+import { BUSY, dialectOf, hearRefusal, refuse, statuses, UNWRITABLE } from './refusals.ts'
 import { type Found, find, type Method, notFound, type Route, table } from './routes.ts'
 
 export interface ServerNeeds {
@@ -28,6 +28,8 @@ export interface ServerNeeds {
   readonly ollama: OllamaApi
   /** The house's own doors: /quipu, /metrics, health. */
   readonly control: FastifyPluginAsync
+  /** Called with the code of each refusal that leaves no fact. */
+  readonly turnedAway: (code: string) => void
   /** Called for what is neither a Refusal nor a Failure. */
   readonly onBug: (error: unknown) => void
 }
@@ -112,6 +114,7 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     const { raw: req } = request
     const { raw: res } = reply
     if (!(await turn(req, res))) return reply.hijack()
+    hearRefusal(res, needs.turnedAway)
     const found = find(routes, req.url!)
     const met = found?.route.methods.includes(req.method as Method) ? found : undefined
     if (hasBody(req)) {
@@ -124,6 +127,7 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     const verdict = edge.judge(req)
     if (!verdict.pass) {
       reply.hijack()
+      needs.turnedAway(`http.${verdict.status}`)
       const close = verdict.status === 400 ? { Connection: 'close' } : {}
       return answer(res, verdict.status, close, verdict.message)
     }

@@ -7,6 +7,7 @@ import { systemClock as clock } from '../../src/clock.ts'
 import type { Entry, Journal, Staged } from '../../src/journal/journal.ts'
 import { keyOf } from '../../src/journal/keys.ts'
 import { openLevelJournal } from '../../src/journal/level.ts'
+import { dataFolder } from '../house/world.ts'
 import { run, start } from './terminal.ts'
 
 const AT = Date.UTC(2026, 0, 31, 9, 5, 7, 250)
@@ -306,4 +307,45 @@ t.test('one that is stopped has proved nothing', async t => {
     readdirSync(scratch).filter(name => name.startsWith('quipu-audit-')),
     [],
   )
+})
+
+t.test('a report says what the journal comes to, twice the same, and changes nothing', async t => {
+  const { dir } = await written(t, 30)
+  const to = dataFolder(t)
+  for (const name of ['a.html', 'b.html', 'a.json']) {
+    const { code } = await run(t, ['audit', '--data', dir, '--report', join(to, name)])
+    t.equal(code, 0)
+  }
+  const [a, b, json] = ['a.html', 'b.html', 'a.json'].map(name => readFileSync(join(to, name), 'utf8'))
+  t.equal(a, b)
+  t.match(JSON.parse(json!), {
+    journal: { whole: true, facts: 123 },
+    requests: { requests: 30, endings: { completed: 30 } },
+    nodes: { rows: [{ name: 'shed', requests: 30 }] },
+  })
+  t.match(await run(t, ['audit', '--data', dir, '--report', join(to, 'a.pdf')]), {
+    code: 2,
+    err: /\.html nor with \.json/,
+  })
+  const nowhere = join(to, 'no', 'a.html')
+  t.match(await run(t, ['audit', '--data', dir, '--report', nowhere]), {
+    code: 1,
+    err: /report cannot be written/,
+  })
+})
+
+t.test('of a damaged journal the report tells what is whole, and what is not', async t => {
+  const { dir } = await written(t, 30)
+  const level = new Level<Buffer, string>(join(dir, 'journal'), {
+    keyEncoding: 'buffer',
+    valueEncoding: 'utf8',
+  })
+  const record = (await level.get(keyOf(60))) as string
+  await level.put(keyOf(60), record.replace('"at":1', '"at":2'))
+  await level.close()
+  const file = join(dataFolder(t), 'a.json')
+  t.match(await run(t, ['audit', '--data', dir, '--report', file]), { code: 1, err: /Fact 60/ })
+  const { journal } = JSON.parse(readFileSync(file, 'utf8'))
+  t.match(journal, { whole: false, damage: { code: 'journal.broken', seq: 60 } })
+  t.ok(journal.facts < 60)
 })

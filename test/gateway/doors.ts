@@ -124,6 +124,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
     touched: () => {},
   })
   const app = await openServer({
+    turnedAway: () => {},
     config: live,
     bodies,
     inference: never,

@@ -133,6 +133,8 @@ engine.attempt('delivery', 'other', {
   data: { reason: 'address', retryable: false, chance: 0.5 },
 })
 engine.attempt('spool', 'job', { type: 'spool.erase', data: { why: 'asked', bytes: 130 } })
+const codes = { 'house.untrusted': 2 }
+engine.attempt('refusals', 'house', { type: 'refusals.count', data: { since: clock.now(), codes } })
 engine.attempt('policy', 'tiny:latest', {
   type: 'policy.set',
   data: { avoid: ['gpu-2'], numCtxMax: 8_192, keepAliveS: -1 },

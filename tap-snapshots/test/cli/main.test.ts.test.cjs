@@ -16,12 +16,17 @@ else, and give it to the next one with --expect.
 
   --data DIR              folder of the journal [./data; QUIPU_DATA]
   --expect SEQ:HASH       the head of an earlier audit, which must still be part of the chain
+  --report FILE.html|FILE.json
+                          write who did what: per client, per model, per node, changes, who was
+                          turned away; the same journal gives the same file
   --json                  print JSON for programs instead of text for people
   --help                  print this
 
 examples:
   quipu audit --data ./data
       verify every fact
+  quipu audit --report audit.html
+      and a page for people: who asked for what, and what became of it
   quipu audit --json | jq -r .head
       the head alone, to be kept somewhere else
 
@@ -168,7 +173,8 @@ Prints the facts of a running house as they come to be on its disk, one a line: 
 whose, and what. When the connection breaks it comes back, and goes on where it was.
 
   --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
-                          setting, spool, signer, scrub, subscription; several with commas [all]
+                          setting, spool, signer, scrub, subscription, refusals; several with commas
+                          [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with

@@ -48,6 +48,10 @@ inForce ──policy.cleared──▶ none
 policy ──policy.set──▶ inForce
 `
 
+exports[`test/machines/charts.test.ts > TAP > every state of the refusals chart can be reached, and none acts > chart 1`] = `
+counting ──refusals.counted──▶ counting
+`
+
 exports[`test/machines/charts.test.ts > TAP > every state of the replica chart can be reached, and none acts > chart 1`] = `
 resident ──replica.loading──▶ loading
 resident ──replica.unloaded──▶ present
