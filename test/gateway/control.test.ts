@@ -561,6 +561,10 @@ t.test('every answer is what the table of doors says it is', async t => {
     const until = house.clock.now() + 60_000
     house.engine.commit('request', id, { type: 'request.lease', data: { worker: 'w', until } })
   }
+  await house.named.create({ name: 'a', filter: {}, after: 0 }, 'cli')
+  const signal = new AbortController().signal
+  const takeOne = () => house.named.take('a', { max: 1, leaseMs: 60_000, waitMs: 0, signal })
+  const [{ lease: first = '' }, { lease: second = '' }] = [await takeOne(), await takeOne()]
   const ids = (name: string, path: string): readonly string[] => {
     if (!path.includes(':id')) return ['']
     if (name in leased) return [leased[name as keyof typeof leased]]
@@ -578,6 +582,11 @@ t.test('every answer is what the table of doors says it is', async t => {
     submitJob: { path: '/api/generate', body: { model: 'tiny' } },
     erase: { request: 'j1' },
     rotateKey: {},
+    createSubscription: { name: 'b', webhook: { url: 'https://hooks.example' } },
+    takeFacts: { max: 2 },
+    ackFacts: { seq: 0 },
+    returnFacts: { lease: first },
+    extendFacts: { lease: second, leaseMs: 5_000 },
   }
   const all = Object.entries(table) as [string, Door][]
   const removes = ([, { method }]: [string, Door]): boolean => method === 'DELETE'

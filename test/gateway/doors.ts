@@ -178,6 +178,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
     ...common,
     spool,
     feed: reading.feed,
+    named,
 
     change: (url: string, payload: object) => app.inject({ method: 'PUT', url, payload }),
     remove: (url: string) => app.inject({ method: 'DELETE', url }),

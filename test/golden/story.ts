@@ -148,6 +148,30 @@ engine.attempt('setting', 'queue-max', {
 })
 engine.attempt('setting', 'queue-max', { type: 'setting.reset', data: { start: '512' }, by: 'cli' })
 
+engine.attempt('subscription', 'pager', {
+  type: 'subscription.create',
+  data: {
+    after: 0,
+    filter: { kind: 'node' },
+    webhook: {
+      origin: 'https://hooks.example',
+      target: 'item',
+      signed: true,
+      format: 'json',
+      batchMax: 100,
+      lingerMs: 1_000,
+      failuresMax: 20,
+    },
+  },
+  by: 'cli',
+})
+engine.attempt('subscription', 'pager', {
+  type: 'subscription.park',
+  data: { reason: 'status', failures: 20, status: 503 },
+})
+engine.attempt('subscription', 'pager', { type: 'subscription.resume', data: {}, by: 'cli' })
+engine.attempt('subscription', 'pager', { type: 'subscription.delete', data: {}, by: 'cli' })
+
 engine.attempt('replica', 'tiny:latest@gpu-1', { type: 'replica.unload', data: {} })
 for (const node of ['gpu-1', 'gpu-2']) {
   engine.attempt('replica', `tiny:latest@${node}`, { type: 'replica.remove', data: {} })
