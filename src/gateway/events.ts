@@ -170,8 +170,8 @@ function knownOf({ journal: id, seen }: Query, mark: number): Known {
   return { mark, id, seen: seq === undefined ? undefined : { seq: Number(seq), hash } }
 }
 
-function cut({ code, message }: Failure, form: Form): string {
-  const said = JSON.stringify({ error: message, code })
+function cut({ code, message, retryable }: Failure, form: Form): string {
+  const said = JSON.stringify({ error: message, code, retryable })
   return form === 'sse' ? `event: cut\ndata: ${said}\n\n` : `${said}\n`
 }
 
