@@ -1,20 +1,17 @@
 /** `quipu events`: the facts as they happen, one a line, until Ctrl-C. Loses none when the connection breaks. */
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Kind } from '../../machines/index.ts'
+import { type SubscribeOptions, SubscriptionError, subscribe, type Trouble } from '../client/index.ts'
 import { systemClock } from '../clock.ts'
 import { Failure } from '../failure.ts'
-import type { Entry } from '../journal/journal.ts'
-import { type Client, clientOf } from './client.ts'
+import { clientOf } from './client.ts'
 import { factLine } from './facts.ts'
+import { momentOf } from './moment.ts'
 import { houseOptions } from './settings.ts'
 import { interruption } from './signals.ts'
-import { frames } from './sse.ts'
 import { fitted, remark, say } from './terminal.ts'
-import { textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
+import { type Given, misused, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
 
-/** The house gives a sign of life every 15 s. */
-const SILENCE_MAX_MS = 40_000
-const AGAIN_MS = 1_000
+const WAIT_MAX_MS = 2_000
 
 /** A record, so that the compiler knows a missing one; the law itself need not be loaded to follow it. */
 const KINDS = Object.keys({
@@ -39,6 +36,13 @@ export const events: Verb = {
     'Prints the facts of a running house as they come to be on its disk, one a line: time, seq, fact, whose, and what. ' +
     'When the connection breaks it comes back, and goes on where it was.',
   options: {
+    from: {
+      value: 'WHERE',
+      fallback: 'now, or where --since begins',
+      sentence:
+        'where to begin: start, now, the seq of a fact, a time such as "2026-01-31 09:05", or 90m for so long ago',
+    },
+    after: { value: 'SEQ', sentence: 'begin after this fact' },
     kind: {
       value: 'KIND',
       fallback: 'all',
@@ -55,76 +59,102 @@ export const events: Verb = {
       fallback: 'all',
       sentence: 'only about this node, model, model@node, request or setting; several with commas',
     },
-    after: {
-      value: 'SEQ',
-      fallback: 'from now on',
-      sentence: 'begin after this fact; 0 begins with the first',
+    client: {
+      value: 'CLIENT',
+      fallback: 'all',
+      sentence: 'only requests of this client, and what else it asked of the house; several with commas',
     },
+    model: {
+      value: 'MODEL',
+      fallback: 'all',
+      sentence: 'only requests for this model, the model, its replicas and its policy; several with commas',
+    },
+    node: {
+      value: 'NODE',
+      fallback: 'all',
+      sentence:
+        'only requests from when they were given to this node, the node, its breaker and replicas; several with commas',
+    },
+    since: { value: 'TIME', sentence: 'only facts of this time and later' },
+    until: { value: 'TIME', sentence: 'only facts before this time' },
     ...houseOptions,
     json: { sentence: 'print each fact as JSON, one a line' },
   },
   examples: [
     ['quipu events --kind node,breaker', 'what happens to the machines'],
-    ['quipu events --after 0 --json | jq -r .type | sort | uniq -c', 'count everything that ever happened'],
+    [
+      'quipu events --client ann --since 1h',
+      'what became of all that ann asked within the last hour, and on',
+    ],
+    ['quipu events --from start --json | jq -r .type', 'everything that ever happened, for programs'],
   ],
   async run(given) {
-    const client = clientOf(given)
-    const kind = wordsOf(given, 'kind', KINDS)
-    const [type, id] = ['type', 'id'].map(name => textOf(given, name))
-    const print = given.switches.has('json')
-      ? (data: string) => say(data)
-      : (data: string) => say(fitted(factLine(JSON.parse(data) as Entry)))
+    const { url } = clientOf(given)
     const stop = interruption()
-    let mark = wholeOf(given, 'after')
-    let known = false
-    while (!stop.aborted) {
-      try {
-        for await (const { id: seq, event, data } of listen(client, { kind, type, id, after: mark }, stop)) {
-          if (!known) known = true
-          if (event === 'cut') remark(`quipu: ${(JSON.parse(data) as { error: string }).error}`)
-          else if (data !== '') print(data)
-          if (/^\d+$/.test(seq)) mark = Number(seq)
-        }
-      } catch (error) {
-        if (stop.aborted) return
-        if (!(error instanceof Failure && error.retryable && known)) throw error
-        remark(`quipu: ${error.message.split(';', 1)[0]}; trying again …`)
-      }
-      await pause(AGAIN_MS, undefined, { signal: stop }).catch(() => {})
+    const print = given.switches.has('json')
+      ? (fact: object) => say(JSON.stringify(fact))
+      : (fact: Parameters<typeof factLine>[0]) => say(fitted(factLine(fact)))
+    const facts = subscribe({
+      url,
+      ...wishOf(given, systemClock.now()),
+      signal: stop,
+      waitMaxMs: WAIT_MAX_MS,
+      attemptsMax: Number.POSITIVE_INFINITY,
+      onTrouble(trouble) {
+        if (facts.mark === undefined) throw trouble.error
+        mention(trouble)
+      },
+    })
+    try {
+      for await (const fact of facts) print(fact)
+    } catch (error) {
+      if (!(error instanceof SubscriptionError)) throw error
+      const hint =
+        error.code === 'house.absent'
+          ? '; start one with: quipu serve (or say with --host where it is)'
+          : error.code === 'house.refused'
+            ? '; say with --host and --port where the house is'
+            : ''
+      throw new Failure(error.code, error.message + hint, { cause: error })
     }
   },
 }
 
-/** One connection. Given up when not even a sign of life comes. */
-async function* listen(
-  client: Client,
-  {
-    after,
-    ...filters
-  }: {
-    kind: string | undefined
-    type: string | undefined
-    id: string | undefined
-    after: number | undefined
-  },
-  stop: AbortSignal,
-): ReturnType<typeof frames> {
-  const lost = new AbortController()
-  const signal = AbortSignal.any([stop, lost.signal])
-  const giveUp = () => systemClock.after(SILENCE_MAX_MS, () => lost.abort())
-  let timer = giveUp()
-  const hear = (): void => {
-    timer.cancel()
-    timer = giveUp()
+/** Once, and not before each of the attempts that follow. */
+function mention({ error, attempt }: Trouble): void {
+  if (attempt > 1) return
+  remark(`quipu: ${error.message}; trying again …`)
+}
+
+function wishOf(given: Given, now: number): SubscribeOptions {
+  const from = beginningOf(given, now)
+  const moment = (name: string): Date | undefined => {
+    const text = textOf(given, name)
+    return text === undefined ? undefined : momentOf(text, `--${name}`, now)
   }
-  const headers = after === undefined ? {} : { 'last-event-id': String(after) }
-  try {
-    yield* frames(client.lines('/quipu/events', { query: filters, headers, signal }), hear)
-  } catch (error) {
-    if (!lost.signal.aborted) throw error
-    const said = `the house at ${client.url} has given no sign of life for ${SILENCE_MAX_MS / 1_000} s`
-    throw new Failure('house.silent', said, { cause: error, retryable: true })
-  } finally {
-    timer.cancel()
+  const kinds = wordsOf(given, 'kind', KINDS)?.split(',')
+  const [types, ids, clients, models, nodes] = ['type', 'id', 'client', 'model', 'node'].map(name =>
+    textOf(given, name)?.split(','),
+  )
+  const wish = {
+    from,
+    kinds,
+    types,
+    ids,
+    clients,
+    models,
+    nodes,
+    since: moment('since'),
+    until: moment('until'),
   }
+  return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined))
+}
+
+function beginningOf(given: Given, now: number): SubscribeOptions['from'] {
+  const after = wholeOf(given, 'after')
+  const from = textOf(given, 'from')
+  if (after !== undefined && from !== undefined) throw misused('--after and --from both say where to begin')
+  if (after !== undefined) return after + 1
+  if (from === undefined || from === 'start' || from === 'now') return from
+  return /^\d+$/.test(from) ? Number(from) : momentOf(from, '--from', now)
 }

@@ -63,13 +63,13 @@ t.test('events goes on where it was when the connection breaks, and ends well at
   const house = await fakeHouse(t, {
     'GET /quipu/events': (_: Asked, res: ServerResponse) => {
       connections += 1
-      res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      res.writeHead(200, { 'X-Quipu-Journal': 'j1', 'X-Quipu-Mark': '22' })
       if (connections === 1) {
         res.write(`retry: 1000\nid: 22\n\n${frame(recorded.journal[0]!)}: still here\nid: 24\n\n`)
         setTimeout(() => res.destroy(), 50)
       } else if (connections === 2) {
         res.end(
-          `${frame(recorded.journal[2]!)}event: cut\ndata: {"error":"nothing was taken","code":"events.slow"}\n\n`,
+          `${frame(recorded.journal[2]!)}event: cut\ndata: {"error":"nothing was taken","code":"events.slow","retryable":true}\n\n`,
         )
       } else {
         res.write(frame(recorded.journal[3]!))
@@ -82,10 +82,17 @@ t.test('events goes on where it was when the connection breaks, and ends well at
   const { code, out, err } = await events.ended
   t.equal(code, 0)
   t.matchSnapshot(out)
-  t.match(err, /broke off in the middle of its answer; trying again …\nquipu: nothing was taken\n/)
+  t.match(
+    err,
+    /broke off in the middle of its answer; trying again …\nquipu: nothing was taken; trying again …\n/,
+  )
   t.same(
-    house.asked.map(({ url, headers }) => [url, headers['last-event-id']]),
-    [undefined, '24', '25'].map(mark => ['/quipu/events?kind=node%2Crequest&type=request.&id=x', mark]),
+    house.asked.map(({ url }) => url),
+    [
+      'from=now',
+      `after=24&journal=j1&seen=23%3A${recorded.journal[0]!.hash}`,
+      `after=25&journal=j1&seen=25%3A${recorded.journal[2]!.hash}`,
+    ].map(mark => `/quipu/events?kind=node%2Crequest&type=request.&id=x&${mark}`),
   )
 })
 
@@ -95,6 +102,7 @@ t.test('events --after begins there, and --json prints the facts as they are', a
       // A frame in two pieces, cut inside a character.
       const text = Buffer.from(frame({ ...recorded.journal[0]!, id: 'Dachgeschoß' } as never))
       const cut = text.indexOf(0xc3) + 1
+      res.writeHead(200, { 'X-Quipu-Journal': 'j1', 'X-Quipu-Mark': '22' })
       res.write(text.subarray(0, cut))
       setTimeout(() => res.write(text.subarray(cut)), 20)
     },
@@ -104,15 +112,14 @@ t.test('events --after begins there, and --json prints the facts as they are', a
   events.child.kill('SIGTERM')
   t.match(await events.ended, { code: 0, err: '' })
   t.same(JSON.parse(events.out()), { ...recorded.journal[0]!, id: 'Dachgeschoß' })
-  t.equal(house.asked[0]!.headers['last-event-id'], '22')
+  t.equal(house.asked[0]!.url, '/quipu/events?from=23')
 })
 
 t.test('events gives up at once where no house ever answered, and where it is refused', async t => {
   t.match(await run(t, ['events', '--port', '9']), { code: 1, err: /no house answers/ })
   const error = 'the journal ends at 30, so 99 is a mark from another one'
   const house = await fakeHouse(t, {
-    'GET /quipu/events': (_: Asked, res: ServerResponse) =>
-      json(res, 400, { error, code: 'request.invalid' }),
+    'GET /quipu/events': (_: Asked, res: ServerResponse) => json(res, 409, { error, code: 'events.foreign' }),
   })
   t.same(await run(t, ['events', '--after', '99'], house.env), { code: 1, out: '', err: `quipu: ${error}\n` })
 })

@@ -53,6 +53,31 @@ t.test('the package installs elsewhere, and runs there', { timeout: TIMEOUT_MS }
     t.match(linked.stdout, `quipu ${version}`, linked.stderr)
   })
 
+  await t.test("import { subscribe } from 'quipu/client', with types that resolve", async t => {
+    await writeFile(join(dir, 'consumer.ts'), CONSUMER)
+    const tsc = join(root, 'node_modules', '.bin', 'tsc')
+    const flags = [
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2024',
+      '--lib',
+      'es2024,dom,dom.asynciterable',
+    ]
+    const check = (file: string) =>
+      spawnSync(...plainly(tsc, ['--noEmit', '--types', '', ...flags, file]), { cwd: dir, encoding: 'utf8' })
+    const checked = check('consumer.ts')
+    t.equal(checked.status, 0, checked.stdout)
+    await writeFile(join(dir, 'wrong.ts'), CONSUMER.replace('fact.data.model', 'fact.data.modle'))
+    t.match(check('wrong.ts').stdout, /'modle' does not exist/, 'and they are types, not any')
+    const alone = `import('quipu/client').then(({ subscribe }) => console.log(typeof subscribe))`
+    t.equal(
+      spawnSync(...plainly(process.execPath, ['-e', alone]), { cwd: dir, encoding: 'utf8' }).stdout,
+      'function\n',
+    )
+  })
+
   await t.test('quipu serve answers, and ends in peace', async t => {
     const house = spawn(
       ...plainly(process.execPath, [main, 'serve', '--port', '0', '--data', join(dir, 'data')]),
@@ -78,6 +103,17 @@ t.test('the package installs elsewhere, and runs there', { timeout: TIMEOUT_MS }
       body: '{"model":"tiny","prompt":"Why is the sky blue?","stream":false}',
     })
     t.match(await chat.json(), { done: true })
+    const follow = `
+      import { subscribe } from 'quipu/client'
+      for await (const fact of subscribe({ url: '${url}', from: 'start', types: ['request.completed'] })) {
+        console.log(fact.data.model)
+        break
+      }`
+    const told = spawnSync(...plainly(process.execPath, ['--input-type=module', '-e', follow]), {
+      cwd: dir,
+      encoding: 'utf8',
+    })
+    t.equal(told.stdout, 'tiny:latest\n', told.stderr)
 
     const exit = once(house, 'exit')
     house.kill('SIGTERM')
@@ -85,6 +121,19 @@ t.test('the package installs elsewhere, and runs there', { timeout: TIMEOUT_MS }
     t.match(quipu('audit', '--data', join(dir, 'data')).stdout, 'Every fact verifies')
   })
 })
+
+/** In a module of its own kind, as a consumer would have it. */
+const CONSUMER = `
+import { type Fact, type Mark, subscribe } from 'quipu/client'
+export async function models(from: Mark | 'start'): Promise<readonly string[]> {
+  const found: string[] = []
+  for await (const fact of subscribe({ from, kinds: ['request'] })) {
+    if (fact.type === 'request.admitted') found.push(fact.data.model)
+  }
+  return found
+}
+export const last = (facts: readonly Fact[]): number => facts.at(-1)?.seq ?? 0
+`
 
 /**
  * Node and npm as somebody else would start them. tap sees to it that every child loads tap's own hooks first, whatever

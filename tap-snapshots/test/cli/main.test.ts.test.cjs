@@ -172,6 +172,9 @@ usage: quipu events [options]
 Prints the facts of a running house as they come to be on its disk, one a line: time, seq, fact,
 whose, and what. When the connection breaks it comes back, and goes on where it was.
 
+  --from WHERE            where to begin: start, now, the seq of a fact, a time such as "2026-01-31
+                          09:05", or 90m for so long ago [now, or where --since begins]
+  --after SEQ             begin after this fact
   --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
                           setting, spool, signer, scrub, subscription, refusals; several with commas
                           [all]
@@ -179,7 +182,14 @@ whose, and what. When the connection breaks it comes back, and goes on where it 
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
                           commas [all]
-  --after SEQ             begin after this fact; 0 begins with the first [from now on]
+  --client CLIENT         only requests of this client, and what else it asked of the house; several
+                          with commas [all]
+  --model MODEL           only requests for this model, the model, its replicas and its policy;
+                          several with commas [all]
+  --node NODE             only requests from when they were given to this node, the node, its
+                          breaker and replicas; several with commas [all]
+  --since TIME            only facts of this time and later
+  --until TIME            only facts before this time
   --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
   --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print each fact as JSON, one a line
@@ -188,8 +198,10 @@ whose, and what. When the connection breaks it comes back, and goes on where it 
 examples:
   quipu events --kind node,breaker
       what happens to the machines
-  quipu events --after 0 --json | jq -r .type | sort | uniq -c
-      count everything that ever happened
+  quipu events --client ann --since 1h
+      what became of all that ann asked within the last hour, and on
+  quipu events --from start --json | jq -r .type
+      everything that ever happened, for programs
 
 `
 
