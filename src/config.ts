@@ -3,6 +3,7 @@
  * Read once, frozen, passed down. A flag wins over a variable. Some may be turned later; see live.ts.
  */
 import { parseHours } from '../machines/hours.ts'
+import { type KafkaSpec, kafkaSpec, kafkaText } from './brokers.ts'
 import { Failure } from './failure.ts'
 
 interface Knob<T> {
@@ -299,6 +300,13 @@ export const knobs = {
     sentence: 'how long answers under way may take to end when the house stops',
     live: true,
   }),
+  kafka: knob({
+    flag: 'kafka',
+    value: 'brokers=HOST:PORT[+…][,topic=T][,sasl=M,user=U,password-file=PATH][,ssl][,ca=PATH]',
+    default: undefined as KafkaSpec | undefined,
+    parse: t => (t === 'none' ? undefined : kafkaSpec(t)),
+    sentence: 'a topic of Kafka that every fact is copied to; docs/operating.md tells',
+  }),
   log: knob({
     flag: 'log',
     value: 'LEVEL',
@@ -315,6 +323,8 @@ export const knobNames = Object.keys(knobs) as readonly KnobName[]
 export type Config = Readonly<{ [Name in KnobName]: (typeof knobs)[Name]['default'] }> & {
   /** OLLAMA_HOST, where an Ollama is looked for when no node is configured. */
   readonly ollamaHost: string
+  /** QUIPU_KAFKA_PASSWORD, where `kafka` names no file. A function, so that nothing that prints a config prints it. */
+  readonly kafkaPassword: () => string | undefined
   readonly sources: Readonly<Record<KnobName, Source>>
 }
 
@@ -325,7 +335,10 @@ export type Source = 'flag' | 'env' | 'default'
 
 /** Throws a Failure `config.invalid` that names the flag or variable, what it held, and what would be right. */
 export function readConfig(flags: Flags = {}, env: NodeJS.ProcessEnv = process.env): Config {
-  const config: Record<string, unknown> = { ollamaHost: env.OLLAMA_HOST ?? '' }
+  const config: Record<string, unknown> = {
+    ollamaHost: env.OLLAMA_HOST ?? '',
+    kafkaPassword: () => env.QUIPU_KAFKA_PASSWORD,
+  }
   const sources: Record<string, Source> = {}
   for (const [name, row] of Object.entries(knobs) as [KnobName, Knob<unknown>][]) {
     const found = given(row, flags, env)
@@ -484,6 +497,7 @@ export function shown(name: KnobName, value: unknown): string {
       ? 'none'
       : value.map(item => (name === 'nodes' ? specText(item) : item)).join(' ')
   }
+  if (name === 'kafka') return value === undefined ? 'none' : kafkaText(value as KafkaSpec)
   if (typeof value === 'boolean') return value ? 'on' : 'off'
   if (typeof value === 'number' && shape === 'DURATION') return durationText(value)
   if (typeof value === 'number' && shape === 'BYTES') return bytesText(value)

@@ -28,6 +28,7 @@ import { Jobs } from './gateway/jobs/jobs.ts'
 import { Leases } from './gateway/jobs/leases.ts'
 import { workers } from './gateway/jobs/workers.ts'
 import { metrics } from './gateway/metrics.ts'
+import { mirrorDoor } from './gateway/mirror.ts'
 import { OllamaApi } from './gateway/ollama.ts'
 import { Runs } from './gateway/run.ts'
 import { openServer } from './gateway/server.ts'
@@ -41,6 +42,8 @@ import { openLevelJournal } from './journal/level.ts'
 import { Stories } from './journal/stories.ts'
 import { wantedBy } from './journal/wanted.ts'
 import { liveConfig } from './live.ts'
+import { JournalTopic } from './mirror/journaltopic.ts'
+import { Mirror } from './mirror/mirror.ts'
 import { decodeTps } from './projections/estimates.ts'
 import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
 import { targetsOf } from './projections/subscriptions.ts'
@@ -227,6 +230,10 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     closing.push(() => named.close())
     const inference = new Inference({ ...common, seats, admission, runs, batches, jobs: work, api })
     const bodies = new Bodies(clock)
+    const { kafka, kafkaPassword: password } = startConfig
+    const topic = kafka && new JournalTopic({ spec: kafka, clock, password })
+    const mirror =
+      topic && new Mirror({ ...common, topic, onBug, say: (level, line) => server.log[level](line) })
     const gauges = metrics({
       ...common,
       affinity,
@@ -235,6 +242,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       spool,
       checkpoints,
       scrub,
+      mirror,
       vitals: health.vitals,
     })
     const turnedAway = new TurnedAway(common)
@@ -275,6 +283,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         await app.register(events, { ...common, ...reading })
         await app.register(checkpointDoors, { ...common, checkpoints })
         await app.register(subscriptions, { ...common, ...reading, named })
+        await app.register(mirrorDoor, { ...common, mirror })
         await app.register(gauges.plugin)
       },
     })
@@ -316,6 +325,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       }),
     )
 
+    mirror?.start()
+    // Right before the journal: the last facts are for it, too.
+    closing.splice(1, 0, () => mirror?.close())
     await listen(() => server.listen({ host: config.host, port: config.port }), config)
     const sims: Sim[] = []
     closing.push(() => Promise.all(sims.map(sim => sim.close())))

@@ -68,6 +68,14 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'verify such a proof, with no house and no journal',
     load: async () => (await import('./verifyproof.ts')).verifyProof,
   },
+  mirror: {
+    does: 'show how far the copy in Kafka has come',
+    load: async () => (await import('./mirror.ts')).mirror,
+  },
+  restore: {
+    does: 'make a journal anew out of its copy in Kafka',
+    load: async () => (await import('./restore.ts')).restore,
+  },
   simulate: {
     does: 'run a trace against a simulated fleet, under several policies',
     load: async () => (await import('./simulate.ts')).simulate,

@@ -37,6 +37,7 @@ import {
   JobsQuery,
   JournalQuery,
   Leases,
+  Mirror,
   ModelName,
   Models,
   ModelsQuery,
@@ -403,6 +404,12 @@ export const doors = {
     params: CheckpointSize,
     media: 'text/plain',
     refusals: [400, 404, 503],
+  },
+  mirror: {
+    method: 'GET',
+    path: '/quipu/mirror',
+    sentence: 'How far the copy in Kafka has come, and what is in its way',
+    answer: Mirror,
   },
   config: {
     method: 'GET',

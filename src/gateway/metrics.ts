@@ -54,6 +54,17 @@ export interface MetricsNeeds {
         | undefined
     }
   }
+  /** How far the copy in Kafka has come; undefined without --kafka. */
+  readonly mirror:
+    | {
+        readonly status: {
+          readonly state: string
+          readonly lagFacts: number
+          readonly lagMs: number
+          readonly sent: number
+        }
+      }
+    | undefined
   /** Of the package. */
   readonly version: string
 }
@@ -281,7 +292,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
 /** What is read when it is asked for. */
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   const { affinity, breakers, clock, fleet, jobs, journal, requests, residency, retries, spool } = needs
-  const { checkpoints, named, scrub, snapshots, vitals, version } = needs
+  const { checkpoints, mirror, named, scrub, snapshots, vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -422,9 +433,29 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   single('quipu_scrub_busy_seconds', 'What the last scrub spent reading', () =>
     seconds(scrub.state.last?.ms ?? 0),
   )
+
+  if (mirror !== undefined) {
+    gauge('quipu_mirror_state', '1 for the state the copy in Kafka is in', ['state'], () =>
+      MIRROR_STATES.map(state => [{ state }, state === mirror.status.state ? 1 : 0]),
+    )
+    single(
+      'quipu_mirror_lag_facts',
+      'Facts on disk, and not known to be in Kafka',
+      () => mirror.status.lagFacts,
+    )
+    single('quipu_mirror_lag_seconds', 'How long the oldest of these has waited', () =>
+      seconds(mirror.status.lagMs),
+    )
+    single(
+      'quipu_mirror_sent_facts',
+      'Facts that Kafka has taken since this process began',
+      () => mirror.status.sent,
+    )
+  }
 }
 
 const BREAKER_STATES = ['closed', 'open', 'halfOpen'] as const
+const MIRROR_STATES = ['connecting', 'live', 'waiting', 'stopped'] as const
 const REPLICA_STATES = ['present', 'loading', 'resident'] as const
 
 /** A label's value: the name itself while it is known and there is room, and from then on. */

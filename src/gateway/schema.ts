@@ -538,6 +538,33 @@ export const Index = Type.Object({
   links: Type.Record(Type.String(), Type.String(), { description: 'the other doors' }),
 })
 
+export const Mirror = Type.Object({
+  state: word(
+    ['off', 'connecting', 'live', 'waiting', 'stopped'],
+    'off: no --kafka; waiting: tries again by itself; stopped: needs somebody',
+  ),
+  since: at('in this state since'),
+  topic: maybe(text('of Kafka')),
+  brokers: maybe(texts('as configured')),
+  journal: text('id of the journal, and key of every message'),
+  durable: whole('seq of the last fact known to be on disk'),
+  partition: maybe(whole('the one that holds this journal')),
+  mirrored: maybe(whole('seq of the last fact known to be in the topic; not there while nobody knows')),
+  lagFacts: whole('facts on disk, and not known to be in the topic'),
+  lagMs: whole('how long the oldest of these has waited'),
+  sent: whole('facts that the topic has taken since the house began'),
+  opened: whole('how often Kafka was connected to since then'),
+  trouble: maybe(
+    Type.Object({
+      code: text('as in docs/errors.md'),
+      message: text('for people'),
+      at: at('of the last try'),
+      tries: whole('in vain, since it last went well'),
+    }),
+  ),
+  warnings: texts('what somebody should know of the topic'),
+})
+
 const Standing = word(['up', 'down', 'joining', 'draining', 'drained'], 'up: may be given work')
 const BreakerState = word(['closed', 'open', 'halfOpen'], 'closed: work may pass')
 
@@ -1122,6 +1149,7 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   InferenceQueueRow,
   Job,
   Lease,
+  Mirror,
   Model,
   ModelRow,
   NewJob,

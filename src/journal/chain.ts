@@ -73,6 +73,14 @@ export function entryOf(record: string, hash: string): Entry {
   return entry
 }
 
+/** What a record says of its fact, beside the data. */
+export type Header = Pick<Entry, 'seq' | 'at' | 'kind' | 'id' | 'type' | 'v'> & { readonly by?: string }
+
+/** The header as it was written. Only for a record that has been verified. */
+export function headerOf(record: string): Header {
+  return JSON.parse(record.slice(HEADER, record.indexOf('\n', HEADER)))
+}
+
 /** What the record says its hash is, verified or not. */
 export function hashOf(record: string): string {
   return record.slice(0, HASH)

@@ -5,16 +5,20 @@
  */
 import { Failure } from '../failure.ts'
 import { gap } from './damage.ts'
-import type { Entry, Journal } from './journal.ts'
+import type { Entry, Journal, Range } from './journal.ts'
 import type { Turns } from './turns.ts'
 
-export type Followed = Pick<Journal, 'durable' | 'closed' | 'recent' | 'read' | 'watch'>
+/** A journal, or the same in another form: the mirror's records. */
+export interface Followed<Item = Entry> extends Pick<Journal, 'durable' | 'closed' | 'watch'> {
+  readonly recent: (after: number) => readonly Item[] | undefined
+  readonly read: (range: Range) => AsyncIterable<readonly Item[]>
+}
 
 /** How far a reader that is behind comes in one turn, where others wait for theirs. */
 const TURN_FACTS = 10_000
 
-export async function* follow(
-  journal: Followed,
+export async function* follow<Item extends { readonly seq: number } = Entry>(
+  journal: Followed<Item>,
   {
     after = 0,
     signal,
@@ -25,7 +29,7 @@ export async function* follow(
     /** Who is behind holds a page or two, so that only so many may be at once. Throws what it throws. */
     readonly turns?: Turns | undefined
   },
-): AsyncGenerator<readonly Entry[]> {
+): AsyncGenerator<readonly Item[]> {
   // Only durable facts are ever handed out, so a mark beyond them comes from facts that this journal has lost.
   if (after > journal.durable) throw gap(journal.durable + 1, { end: after })
   let mark = after

@@ -568,6 +568,31 @@ export const tables = {
   config: [{ setting: 'queue-max', who: '127.0.0.1', when: ISO, before: '512', after: '64' }],
 }
 
+/** Kafka went away a while ago. */
+export const mirror = {
+  state: 'waiting',
+  since: AT,
+  topic: 'quipu.journal',
+  brokers: ['kafka-a:9092', 'kafka-b:9092'],
+  journal: '01M7YZH119Z62FQKEDVFCP11CT',
+  durable: 12_345,
+  partition: 0,
+  mirrored: 12_000,
+  lagFacts: 345,
+  lagMs: 125_000,
+  sent: 11_000,
+  opened: 7,
+  trouble: {
+    code: 'mirror.unreachable',
+    message: 'Kafka cannot be reached: a broker does not answer',
+    at: AT,
+    tries: 6,
+  },
+  warnings: [
+    'quipu.journal forgets (retention.ms=604800000): from what it has lost, no journal can be restored',
+  ],
+}
+
 export { ID }
 
 export const subscriptions = [

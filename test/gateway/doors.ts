@@ -8,7 +8,7 @@ import type { Candidate } from '../../machines/request.ts'
 import { bindTo } from '../../src/backtest/hindsight.ts'
 import { type BoundPolicy, POLICIES } from '../../src/backtest/policies.ts'
 import { type VirtualClock, virtualClock } from '../../src/clock.ts'
-import { readConfig } from '../../src/config.ts'
+import { type Flags, readConfig } from '../../src/config.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { register } from '../../src/fleet/register.ts'
 import type { Admission, Asked } from '../../src/gateway/admission.ts'
@@ -21,6 +21,7 @@ import { Jobs } from '../../src/gateway/jobs/jobs.ts'
 import { Leases } from '../../src/gateway/jobs/leases.ts'
 import { workers } from '../../src/gateway/jobs/workers.ts'
 import { metrics } from '../../src/gateway/metrics.ts'
+import { type MirrorDoorNeeds, mirrorDoor } from '../../src/gateway/mirror.ts'
 import { openServer } from '../../src/gateway/server.ts'
 import { subscriptions } from '../../src/gateway/subscriptions.ts'
 import type { NodeVitals } from '../../src/gateway/views.ts'
@@ -47,11 +48,18 @@ export type Doors = Awaited<ReturnType<typeof openDoors>>
 export interface DoorsOptions extends MemoryOptions {
   readonly clock?: VirtualClock
   readonly look?: (name: string) => Promise<void>
+  /** As on the command line. */
+  readonly flags?: Flags
+  /** With `flags.kafka`: what the mirror would say. */
+  readonly mirror?: MirrorDoorNeeds['mirror']
 }
 
-export async function openDoors(t: Test, { look = async () => {}, ...options }: DoorsOptions = {}) {
+export async function openDoors(
+  t: Test,
+  { look = async () => {}, flags = {}, mirror, ...options }: DoorsOptions = {},
+) {
   const clock = options.clock ?? virtualClock()
-  const config = readConfig({ log: 'silent' }, {})
+  const config = readConfig({ log: 'silent', ...flags }, {})
   const journal = openMemoryJournal({ ...options, clock })
   const answers = views()
   const engine = new Engine(journal, clock, Object.values(answers))
@@ -106,6 +114,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
     affinity: { seen: 0, hits: 0 },
     checkpoints,
     scrub: new Scrub({ ...common, dir: undefined, warn: t.fail }),
+    mirror,
   })
   /** Lets in whatever comes, for one model; nothing runs anyway. */
   const admission = {
@@ -158,6 +167,7 @@ export async function openDoors(t: Test, { look = async () => {}, ...options }: 
       await scope.register(workers, { ...common, leases, tidy: work.tidy })
       await scope.register(events, { ...common, ...reading })
       await scope.register(subscriptions, { ...common, ...reading, named })
+      await scope.register(mirrorDoor, { ...common, mirror })
       await scope.register(gauges.plugin)
     },
   })

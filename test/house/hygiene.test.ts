@@ -54,6 +54,7 @@ const guarded = [
   ['POST', '/quipu/subscriptions'],
   ['POST', '/quipu/subscriptions/a/take'],
   ['DELETE', '/quipu/subscriptions/a'],
+  ['GET', '/quipu/mirror'],
   ['GET', '/quipu/config'],
   ['PUT', '/quipu/config/queue-max'],
   ['GET', '/quipu/stats/inference_queue'],

@@ -42,6 +42,7 @@ FLAG                   VARIABLE                   VALUE                         
 --slow-move            QUIPU_SLOW_MOVE            off                                     default
 --scrub                QUIPU_SCRUB                24h                                     default
 --grace                QUIPU_GRACE                5s                                      default
+--kafka                QUIPU_KAFKA                none                                    default
 --log                  QUIPU_LOG                  warn                                    default
                        OLLAMA_HOST                127.0.0.1:1                             env
 

@@ -149,6 +149,9 @@ is set wins over flags, and stays over restarts.
                           runs; 0 for never [24h; QUIPU_SCRUB]
   --grace DURATION        how long answers under way may take to end when the house stops [5s;
                           QUIPU_GRACE]
+  --kafka brokers=HOST:PORT[+…][,topic=T][,sasl=M,user=U,password-file=PATH][,ssl][,ca=PATH]
+                          a topic of Kafka that every fact is copied to; docs/operating.md tells
+                          [none; QUIPU_KAFKA]
   --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
                           QUIPU_LOG]
   --json                  print JSON for programs instead of text for people
@@ -517,6 +520,9 @@ nodes. Every option can also be given as the variable named behind its default.
                           runs; 0 for never [24h; QUIPU_SCRUB]
   --grace DURATION        how long answers under way may take to end when the house stops [5s;
                           QUIPU_GRACE]
+  --kafka brokers=HOST:PORT[+…][,topic=T][,sasl=M,user=U,password-file=PATH][,ssl][,ca=PATH]
+                          a topic of Kafka that every fact is copied to; docs/operating.md tells
+                          [none; QUIPU_KAFKA]
   --log LEVEL             how much to say on stderr: silent, error, warn, info, debug [warn;
                           QUIPU_LOG]
   --help                  print this
@@ -729,6 +735,8 @@ usage: quipu VERB [options]
   checkpoint              print what the journal is, signed; show or change the key
   prove                   prove that a fact is in the journal, or that none was changed
   verify-proof            verify such a proof, with no house and no journal
+  mirror                  show how far the copy in Kafka has come
+  restore                 make a journal anew out of its copy in Kafka
   simulate                run a trace against a simulated fleet, under several policies
   backtest                run a journal again, under another policy or on another fleet
   erase                   erase what is kept of a request or a client, and prove it
