@@ -76,6 +76,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'make a journal anew out of its copy in Kafka',
     load: async () => (await import('./restore.ts')).restore,
   },
+  doctor: {
+    does: 'say what is wrong with a data folder, and what to do',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
   simulate: {
     does: 'run a trace against a simulated fleet, under several policies',
     load: async () => (await import('./simulate.ts')).simulate,

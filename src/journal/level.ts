@@ -37,7 +37,7 @@ export interface LevelOptions {
   readonly tailFacts?: number
 }
 
-const RESERVE_BYTES = 33_554_432
+export const RESERVE_BYTES = 33_554_432
 /** How often the disk's room and the lock are looked at, while there is something to write. */
 const LOOK_MS = 1_000
 const PROBE_BYTES = 1_048_576

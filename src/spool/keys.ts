@@ -213,6 +213,20 @@ async function keysOf(file: FileHandle, path: string, making: () => void): Promi
   }
 }
 
+/** Whose keys are in a file of keys as it lies there; undefined where it is none. */
+export function heldBy(raw: Buffer): { has(id: string): boolean; readonly damaged: number } | undefined {
+  if (raw.length >= SLOT_BYTES && !isZero(raw) && !at(raw, 0).equals(TITLE)) return undefined
+  const names = new Set<string>()
+  let damaged = 0
+  for (let slot = 1; slot < Math.floor(raw.length / SLOT_BYTES); slot += 1) {
+    const text = at(raw, slot)
+    if (isZero(text)) continue
+    if (checkOf(slot, text).equals(text.subarray(KEY_END))) names.add(nameIn(text))
+    else damaged += 1
+  }
+  return { has: id => names.has(nameOf(id)), damaged }
+}
+
 /** The keys in a file of keys as it lies there: for who looks at it without opening it. */
 export function keysIn(raw: Buffer): readonly Buffer[] {
   return Array.from({ length: Math.floor(raw.length / SLOT_BYTES) - 1 }, (_, i) => keyIn(raw, i + 1)).filter(
