@@ -28,6 +28,13 @@ export function within(block: BlockList, address: string): boolean {
   return family !== 0 && block.check(bare, family === 6 ? 'ipv6' : 'ipv4')
 }
 
+const LOOPBACK = ranges(['127.0.0.0/8', '::1/128'])
+
+/** An address by which nobody but this machine reaches this machine. */
+export function isLoopback(address: string): boolean {
+  return within(LOOPBACK, address)
+}
+
 /** An IPv4 address that came in through an IPv6 socket, as it is usually written. */
 export function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '')

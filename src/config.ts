@@ -3,6 +3,7 @@
  * Read once, frozen, passed down. A flag wins over a variable. Some may be turned later; see live.ts.
  */
 import { parseHours } from '../machines/hours.ts'
+import { isLoopback } from './address.ts'
 import { type KafkaSpec, kafkaSpec, kafkaText } from './brokers.ts'
 import { Failure } from './failure.ts'
 
@@ -43,6 +44,13 @@ export const knobs = {
     sentence: 'address to listen on; verbs that talk to a running house look for it there',
   }),
   port: knob({ flag: 'port', value: 'PORT', default: 11435, parse: port, sentence: 'port to listen on' }),
+  grpc: knob({
+    flag: 'grpc',
+    value: 'HOST:PORT|off',
+    default: 'off',
+    parse: listener,
+    sentence: 'where the journal is offered over gRPC, in plain text: an address of this machine',
+  }),
   data: knob({
     flag: 'data',
     value: 'DIR',
@@ -406,6 +414,17 @@ function atLeast(min: number, parse: (text: string) => number): (text: string) =
 
 function port(value: string): number {
   return whole(0, 65_535)(value)
+}
+
+/** In plain text, and so for this machine only. */
+function listener(value: string): string {
+  if (value === 'off') return value
+  const [, host = '', port = ''] = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(value) ?? []
+  if (host === '' || Number(port) > 65_535) {
+    throw new Error(`"${value}" is neither off nor an address such as 127.0.0.1:50051`)
+  }
+  if (host === 'localhost' || isLoopback(host.replace(/^\[|\]$/g, ''))) return value
+  throw new Error(`"${value}" is not on this machine: plain text is for 127.0.0.1, [::1] and localhost only`)
 }
 
 function onOff(value: string): boolean {

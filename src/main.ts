@@ -22,6 +22,7 @@ import { checkpointDoors } from './gateway/checkpoints.ts'
 import { control } from './gateway/control.ts'
 import { Batches } from './gateway/embedding/batches.ts'
 import { events } from './gateway/events.ts'
+import { openGrpc } from './gateway/grpc.ts'
 import { Inference } from './gateway/inference.ts'
 import { jobDoors } from './gateway/jobs/doors.ts'
 import { Jobs } from './gateway/jobs/jobs.ts'
@@ -84,6 +85,8 @@ export interface House {
   readonly url: string
   readonly address: string
   readonly port: number
+  /** Where it offers the journal over gRPC, as `127.0.0.1:50051`; undefined where it does not. */
+  readonly grpc: string | undefined
   /** Where its nodes came from. */
   readonly nodes: Found
   /** Facts in the journal at start; the one after which a snapshot was taken up, 0 for none; and how long both took. */
@@ -329,6 +332,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     // Right before the journal: the last facts are for it, too.
     closing.splice(1, 0, () => mirror?.close())
     await listen(() => server.listen({ host: config.host, port: config.port }), config)
+    const grpc =
+      startConfig.grpc === 'off'
+        ? undefined
+        : await openGrpc({ ...common, ...reading, onBug }, startConfig.grpc)
+    if (grpc !== undefined) closing.push(() => grpc.close())
     const sims: Sim[] = []
     closing.push(() => Promise.all(sims.map(sim => sim.close())))
     closing.push(() => stop(server, answers.requests, seats, work, { clock, config }))
@@ -347,6 +355,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       url: `http://${host}:${port}`,
       address,
       port,
+      grpc: grpc?.address,
       nodes,
       facts,
       snapshotSeq: snapshot?.seq ?? 0,

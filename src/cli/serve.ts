@@ -63,6 +63,7 @@ async function introduce(house: House, config: Config): Promise<void> {
     tinted('bold', `Quipu ${release()}`),
     '',
     `  address  ${house.url}${everywhere}`,
+    ...(house.grpc === undefined ? [] : [`  grpc     ${house.grpc}`]),
     `  journal  ${config.data}, ${startOf(house)}; head ${seq}:${hash}`,
     `  nodes    ${ORIGINS[house.nodes]}`,
     '',

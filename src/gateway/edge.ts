@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type BlockList, isIP } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
-import { plain, ranges, within } from '../address.ts'
+import { isLoopback, plain, ranges, within } from '../address.ts'
 
 export interface EdgeNeeds {
   /** The address listened on. */
@@ -19,7 +19,6 @@ export type Verdict =
   | { readonly pass: true; readonly cors?: string }
   | { readonly pass: false; readonly status: 400 | 403; readonly message: string }
 
-const LOOPBACK = ranges(['127.0.0.0/8', '::1/128'])
 const LOCAL = ranges([
   '127.0.0.0/8',
   '10.0.0.0/8',
@@ -54,7 +53,7 @@ export class Edge {
   readonly #trust: BlockList
 
   constructor({ host, allowedHosts, origins, trust }: EdgeNeeds) {
-    this.#local = host === 'localhost' || within(LOOPBACK, host)
+    this.#local = host === 'localhost' || isLoopback(host)
     this.#hosts = new Set([...allowedHosts, hostname(), host].map(name => name.toLowerCase()))
     this.#anyOrigin = origins.includes('*')
     this.#origins = [...ORIGINS, ...origins].map(pattern)
@@ -85,7 +84,7 @@ export class Edge {
     // A proxy on this machine speaks for strangers, so what it passes on is not local.
     const direct = !('x-forwarded-for' in req.headers || 'forwarded' in req.headers || 'via' in req.headers)
     if (this.#local && direct) return undefined
-    if (!(direct && within(LOOPBACK, address)) && !within(this.#trust, address)) {
+    if (!(direct && isLoopback(address)) && !within(this.#trust, address)) {
       const range = `${address}/${isIP(address) === 6 ? 128 : 32}`
       const why = direct
         ? 'this house listens beyond its own machine'

@@ -187,8 +187,8 @@ export async function openDoors(
     app,
     ...common,
     spool,
-    feed: reading.feed,
     named,
+    ...reading,
 
     change: (url: string, payload: object) => app.inject({ method: 'PUT', url, payload }),
     remove: (url: string) => app.inject({ method: 'DELETE', url }),

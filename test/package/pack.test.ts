@@ -33,6 +33,7 @@ t.test('the package installs elsewhere, and runs there', { timeout: TIMEOUT_MS }
     'dist',
     'docs',
     'package.json',
+    'proto',
   ])
   t.same((await readdir(join(packed, 'dist'))).sort(), ['machines', 'src'], 'without the tests')
 

@@ -9,6 +9,7 @@ exports[`test/cli/config.test.ts > TAP > config lists every knob with its value 
 FLAG                   VARIABLE                   VALUE                                   FROM
 --host                 QUIPU_HOST                 0.0.0.0                                 flag
 --port                 QUIPU_PORT                 4000                                    flag
+--grpc                 QUIPU_GRPC                 off                                     default
 --data                 QUIPU_DATA                 ./data                                  default
 --node                 QUIPU_NODES                http://gpu-a,slots=4,label.room=attic   flag
 --embedded             QUIPU_EMBEDDED             on                                      default

@@ -82,6 +82,8 @@ is set wins over flags, and stays over restarts.
   --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
                           [127.0.0.1; QUIPU_HOST]
   --port PORT             port to listen on [11435; QUIPU_PORT]
+  --grpc HOST:PORT|off    where the journal is offered over gRPC, in plain text: an address of this
+                          machine [off; QUIPU_GRPC]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
@@ -453,6 +455,8 @@ nodes. Every option can also be given as the variable named behind its default.
   --host ADDR[:PORT]      address to listen on; verbs that talk to a running house look for it there
                           [127.0.0.1; QUIPU_HOST]
   --port PORT             port to listen on [11435; QUIPU_PORT]
+  --grpc HOST:PORT|off    where the journal is offered over gRPC, in plain text: an address of this
+                          machine [off; QUIPU_GRPC]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
