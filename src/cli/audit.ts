@@ -1,26 +1,23 @@
 /**
- * `quipu audit`: is the journal what was written? Replays it from zero with an engine that does nothing else, which
- * verifies the chain and that every fact is one its chart accepts. Reads a copy (copy.ts), so that nothing is
- * changed, and a house may be running on the folder.
+ * `quipu audit`: is the journal what was written, and what was signed? Verifies a copy of the folder (copy.ts,
+ * verification.ts), so that nothing is changed, and a house may be running on it. What else is to be made of the facts
+ * while they pass hangs in as an onlooker.
  */
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
-import { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
 import { Damage } from '../journal/damage.ts'
-import type { Entry, Head, Journal } from '../journal/journal.ts'
-import { openLevelJournal } from '../journal/level.ts'
-import { views } from '../projections/views.ts'
+import type { Entry, Head } from '../journal/journal.ts'
 import { type Copy, ofFolder, takeCopy } from './copy.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { reporting, reportOption } from './report.ts'
 import { told } from './settings.ts'
 import { interruption } from './signals.ts'
 import { sayTable } from './table.ts'
-import { progress, say, sayJson, tinted } from './terminal.ts'
+import { progress, remark, say, sayJson, tinted } from './terminal.ts'
+import { keyOption, keysOf, textFrom } from './trusted.ts'
 import { type Given, jsonOption, misused, textOf, type Verb } from './verb.ts'
+import { type Findings, type Onlooker, stopped, verify, type Wanted } from './verification.ts'
 
 export const audit: Verb = {
   usage: ['audit'],
@@ -28,31 +25,48 @@ export const audit: Verb = {
     'Verifies a journal from its first fact to its last: none missing, none altered, each one acceptable where it ' +
     'stands. Changes nothing, and a house may be running on the folder: what it reads is a copy, made in TMPDIR. ' +
     'Where anything is wrong it names the first bad fact, and the exit code is 1. Whoever can rewrite the whole ' +
-    'folder can also rewrite the whole chain: keep the head of an audit somewhere else, and give it to the next one ' +
-    'with --expect.',
+    'folder can also rewrite the whole chain: keep a checkpoint (`quipu checkpoint`) or the head of an audit somewhere ' +
+    'else, and give it to the next one with --since or --expect.',
   options: {
     ...told({ data: 'folder of the journal' }),
     expect: {
       value: 'SEQ:HASH',
       sentence: 'the head of an earlier audit, which must still be part of the chain',
     },
+    since: {
+      value: 'CHECKPOINT',
+      sentence: 'the file of an earlier checkpoint; proves that nothing up to there was changed since',
+    },
+    ...keyOption,
     ...reportOption,
     ...jsonOption,
   },
   examples: [
     ['quipu audit --data ./data', 'verify every fact'],
     ['quipu audit --report audit.html', 'and a page for people: who asked for what, and what became of it'],
+    ['quipu audit --since checkpoint.txt --key quipu.key', 'was nothing changed since that checkpoint?'],
     ['quipu audit --json | jq -r .head', 'the head alone, to be kept somewhere else'],
   ],
   async run(given) {
     const { data: dir } = readConfig(given.flags)
     const json = given.switches.has('json')
     const expected = expectation(given)
+    const since = await sinceOf(given)
+    const keys = await keysOf(given)
+    const contents = new Contents()
     const account = reporting(given)
     try {
-      const findings = await examine(dir, interruption(), { expected, onlookers: account.onlookers })
+      const wanted = {
+        signal: interruption(),
+        expected,
+        since,
+        keys,
+        onlookers: [contents, ...account.onlookers],
+      }
+      const findings = await examine(dir, wanted)
       await account.write(findings)
-      report(dir, findings, json)
+      if (since !== undefined && keys.length === 0) remark(OWN_KEY)
+      report(dir, findings, contents, json)
     } catch (error) {
       if (error instanceof Damage) await account.writeDamaged(dir, error)
       if (json && error instanceof Failure) sayJson(complaint(dir, error))
@@ -62,123 +76,33 @@ export const audit: Verb = {
 }
 
 /** The copy is gone again before anything is said. */
-async function examine(dir: string, signal: AbortSignal, order: Order): Promise<Findings> {
+async function examine(
+  dir: string,
+  wanted: Pick<Wanted, 'signal' | 'expected' | 'since' | 'keys' | 'onlookers'>,
+): Promise<Findings> {
   let copy: Copy | undefined
   try {
-    copy = await takeCopy(dir, signal)
-    return await verify(copy.dir, signal, order)
+    copy = await takeCopy(dir, wanted.signal)
+    return await verify({ ...wanted, dir: copy.dir, clock: systemClock })
   } catch (error) {
-    throw signal.aborted ? stopped() : ofFolder(dir, copy?.dir ?? dir, error)
+    throw wanted.signal.aborted ? stopped() : ofFolder(dir, copy?.dir ?? dir, error)
   } finally {
     progress('')
     await copy?.remove()
   }
 }
 
-interface Findings {
-  readonly id: string
-  readonly facts: number
-  readonly head: Head
-  readonly first: Entry | undefined
-  readonly last: Entry | undefined
-  readonly types: ReadonlyMap<string, number>
-  readonly ms: number
-  /** What it all comes to. */
-  readonly now: { readonly nodes: number; readonly models: number; readonly openRequests: number }
-}
+/** What the facts are: how many of each, and when the first and the last were decided. */
+class Contents implements Onlooker {
+  readonly types = new Map<string, number>()
+  first: Entry | undefined
+  last: Entry | undefined
 
-/** Is shown every page as it is replayed. What it makes of them is proved once the audit has come to its end. */
-export interface Onlooker {
-  see(page: readonly Entry[]): void
-}
-
-interface Order {
-  readonly expected: Head | undefined
-  readonly onlookers: readonly Onlooker[]
-}
-
-async function verify(dir: string, signal: AbortSignal, { expected, onlookers }: Order): Promise<Findings> {
-  const { journal, endless } = await openCopy(dir)
-  try {
-    const types = new Map<string, number>()
-    let first: Entry | undefined
-    let last: Entry | undefined
-    const see = (page: readonly Entry[]): void => {
-      if (signal.aborted) throw stopped()
-      for (const entry of page) types.set(entry.type, (types.get(entry.type) ?? 0) + 1)
-      for (const onlooker of onlookers) onlooker.see(page)
-      first ??= page[0]
-      last = page.at(-1)
-      if (expected !== undefined) compare(expected, page)
-      progress(`${countOf(last?.seq ?? 0)} of ${countOf(journal.durable, 'fact')} verified`)
-    }
-    const answers = views()
-    const engine = new Engine(watched(journal, see), systemClock, Object.values(answers))
-    const began = systemClock.monotonic()
-    const head = await engine.replay().catch(async error => {
-      throw await pinned(journal, error)
-    })
-    if (endless !== undefined) throw endless
-    if (expected !== undefined && expected.seq > head.seq) throw shorter(expected, head)
-    return {
-      id: journal.id,
-      facts: head.seq,
-      head,
-      first,
-      last,
-      types,
-      ms: systemClock.monotonic() - began,
-      now: {
-        nodes: answers.fleet.state.size,
-        models: answers.catalog.state.size,
-        openRequests: answers.requests.state.open.size,
-      },
-    }
-  } finally {
-    await journal.close()
+  see(page: readonly Entry[]): void {
+    for (const { type } of page) this.types.set(type, (this.types.get(type) ?? 0) + 1)
+    this.first ??= page[0]
+    this.last = page.at(-1)
   }
-}
-
-/**
- * A journal whose end is missing does not open, but an audit looks at all that is left first: without the mark it
- * opens. Where it does not even then, something among its last facts is wrong, and perhaps something before them.
- */
-async function openCopy(dir: string): Promise<{ readonly journal: Journal; readonly endless?: Damage }> {
-  const open = (tailFacts?: number): Promise<Journal> =>
-    openLevelJournal({ dir, clock: systemClock, ...(tailFacts !== undefined && { tailFacts }) })
-  try {
-    return { journal: await open() }
-  } catch (error) {
-    if (!(error instanceof Damage) || error.seq === undefined) throw error
-    await rm(join(dir, 'mark'), { force: true })
-    return { journal: await open(Number.POSITIVE_INFINITY), endless: error }
-  }
-}
-
-/** The same journal; every page read is seen on its way. */
-function watched(journal: Journal, see: (page: readonly Entry[]) => void): Journal {
-  async function* read(): AsyncGenerator<readonly Entry[]> {
-    for await (const page of journal.read()) {
-      see(page)
-      yield page
-    }
-  }
-  return Object.create(journal, { read: { value: read } })
-}
-
-/** Where LevelDB itself stumbles, a page is all that it names. One fact at a time says which it is. */
-async function pinned(journal: Journal, error: unknown): Promise<unknown> {
-  if (!(error instanceof Damage) || error.seq === undefined || error.cause === undefined) return error
-  for (let seq = error.seq; seq <= journal.durable; seq += 1) {
-    try {
-      for await (const _ of journal.records({ after: seq - 1, until: seq }));
-    } catch (nearer) {
-      if (!(nearer instanceof Damage) || nearer.cause === undefined) return nearer
-      const said = nearer.message.replace(', or one soon after it,', '')
-      return new Damage('journal.broken', said, { seq, cause: nearer.cause })
-    }
-  }
-  return error
 }
 
 function expectation(given: Given): Head | undefined {
@@ -189,24 +113,16 @@ function expectation(given: Given): Head | undefined {
   return { seq: Number(seq), hash: hash! }
 }
 
-function compare({ seq, hash }: Head, page: readonly Entry[]): void {
-  const entry = page[seq - page[0]!.seq]
-  if (entry === undefined || entry.hash === hash) return
-  throw new Failure(
-    'audit.rewritten',
-    `Fact ${seq} has the hash ${entry.hash}, and ${hash} was expected: this is not the journal of that audit, or its ` +
-      'past was rewritten since. The chain by itself holds.',
-  )
+async function sinceOf(given: Given): Promise<string | undefined> {
+  const path = textOf(given, 'since')
+  if (path !== undefined) return textFrom(path)
+  if (given.flags['key'] !== undefined) throw misused('--key goes with --since')
+  return undefined
 }
 
-function shorter({ seq }: Head, head: Head): Failure {
-  const said = `The journal ends at fact ${head.seq}, and fact ${seq} was expected: its end is missing, or it is another.`
-  return new Failure('audit.rewritten', said)
-}
-
-function stopped(): Failure {
-  return new Failure('audit.stopped', 'The audit was stopped before its end: nothing is proved.')
-}
+const OWN_KEY =
+  'quipu: the key was taken from the journal itself, where whoever rewrote it could have put another; with --key and a ' +
+  'key that was kept elsewhere this proves more'
 
 function complaint(dir: string, failure: Failure): object {
   const { code, message } = failure
@@ -217,15 +133,18 @@ function complaint(dir: string, failure: Failure): object {
 
 function report(
   dir: string,
-  { id, facts, head, first, last, types, ms, now }: Findings,
+  { id, head, ms, now, signed, keys, unendorsed, since }: Findings,
+  { types, first, last }: Contents,
   json: boolean,
 ): void {
   const anchor = `${head.seq}:${head.hash}`
+  const facts = head.seq
   const speed = Math.round(facts / Math.max(ms / 1_000, 0.001))
   const byType = [...types].sort(([a], [b]) => (a < b ? -1 : 1))
   if (json) {
     const edge = (entry: Entry | undefined): object | null =>
       entry === undefined ? null : { seq: entry.seq, at: entry.at, type: entry.type }
+    const named = keys.map(key => ({ vkey: key.vkey, seq: key.seq, endorsed: !unendorsed.includes(key) }))
     return sayJson({
       ok: true,
       dir,
@@ -235,6 +154,9 @@ function report(
       first: edge(first),
       last: edge(last),
       types: Object.fromEntries(byType),
+      signed,
+      keys: named,
+      since: since ?? null,
       ms: Math.round(ms),
       factsPerSecond: speed,
       now,
@@ -246,6 +168,9 @@ function report(
       facts === 0 ? 'The journal is empty, and whole.' : 'Every fact verifies, and every chart accepts it.',
     ),
   )
+  if (since !== undefined) {
+    say(tinted('green', `Nothing up to fact ${countOf(since.size)} was changed since that was signed.`))
+  }
   say()
   say(`journal  ${dir} (${id})`)
   say(`facts    ${countOf(facts)} in ${durationOf(ms)}${facts === 0 ? '' : `, ${countOf(speed)} a second`}`)
@@ -257,6 +182,14 @@ function report(
   const parts = [countOf(nodes, 'node'), countOf(models, 'model'), countOf(openRequests, 'open request')]
   say(`adds up  ${parts.join(', ')}`)
   say(`head     ${anchor}`)
+  if ('why' in signed) say(`signed   ${signed.why}`)
+  else say(`signed   up to fact ${countOf(signed.size)}, by ${signed.vkey}`)
+  if (since !== undefined) say(`since    fact ${countOf(since.size)}, by ${since.vkey}`)
+  for (const { vkey, seq } of unendorsed) {
+    say(
+      tinted('yellow', `key      fact ${seq} put ${vkey} in place without the one before it: was that you?`),
+    )
+  }
   if (byType.length === 0) return
   say()
   sayTable(byType, [

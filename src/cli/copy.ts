@@ -36,6 +36,9 @@ export async function takeCopy(dir: string, signal: AbortSignal): Promise<Copy> 
     // Before the facts: it says how far they must come at least.
     const mark = await steady(join(dir, 'mark'))
     if (mark !== undefined) await writeFile(join(copy, 'mark'), mark)
+    // The same holds for what was signed; replaced as a whole, and needed by an audit alone.
+    await mkdir(join(copy, 'checkpoints'))
+    await copyFile(join(dir, 'checkpoints', 'latest'), join(copy, 'checkpoints', 'latest')).catch(absent)
     await copyTables(join(dir, 'journal'), join(copy, 'journal'), signal)
     return { dir: copy, remove }
   } catch (error) {

@@ -7,8 +7,8 @@ import type { Head } from '../journal/journal.ts'
 import { pageOf } from '../report/page.ts'
 import { type Finding, reportOf } from '../report/report.ts'
 import { Tally } from '../report/tally.ts'
-import type { Onlooker } from './audit.ts'
 import { type Given, misused, type Options, textOf } from './verb.ts'
+import type { Onlooker } from './verification.ts'
 
 export const reportOption: Options = {
   report: {

@@ -13,6 +13,7 @@
  * tree's last leaf is the same hash.
  */
 import { Failure } from '../failure.ts'
+import { Damage } from '../journal/damage.ts'
 import { openNote, type Verifier } from './note.ts'
 import { HASH_BYTES, type Tree } from './tree.ts'
 
@@ -58,4 +59,12 @@ export function openCheckpoint(note: string, known: readonly Verifier[]): Signed
 /** The same, whoever has signed it: to say what it claims to be. */
 export function readCheckpoint(note: string): Checkpoint {
   return parseCheckpoint(note.slice(0, note.lastIndexOf('\n\n') + 1))
+}
+
+/** The journal has another fact where this one was signed for. */
+export function altered(seq: number): Damage {
+  const said =
+    `Fact ${seq} is not the one that a checkpoint was signed for: this is another journal, or its past was rewritten. ` +
+    'Restore the folder from a copy.'
+  return new Damage('journal.broken', said, { seq })
 }

@@ -12,11 +12,11 @@ import type { Clock, Timer } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
 import { hashOf, originOf } from '../journal/chain.ts'
-import { Damage, gap } from '../journal/damage.ts'
+import { gap } from '../journal/damage.ts'
 import { follow } from '../journal/follow.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { SignersProjection } from '../projections/signers.ts'
-import { checkpointText, nameOf, openCheckpoint, type Signed } from './checkpoint.ts'
+import { altered, checkpointText, nameOf, openCheckpoint, type Signed } from './checkpoint.ts'
 import {
   type Latest,
   latestText,
@@ -27,8 +27,9 @@ import {
   writeLatest,
 } from './kept.ts'
 import { adopt, keyThere, openKey, prepareKey } from './keys.ts'
-import { parseVkey, type Signer, type Verifier } from './note.ts'
+import type { Signer, Verifier } from './note.ts'
 import { type ProverNeeds, proveConsistency, proveInclusion } from './prover.ts'
+import { endorsementText, keyring } from './succession.ts'
 import { Tiles } from './tiles.ts'
 import { Frontier, TILE_LEAVES } from './tree.ts'
 
@@ -58,11 +59,6 @@ const KEEP_MS = 60_000
 const WAIT_MAX_MS = 5_000
 /** When it stops, a house that is further behind than this signs what it has come to. */
 const BEHIND_MAX_FACTS = 50_000
-
-/** What an endorsement signs. */
-export function endorsementText(before: string, vkey: string): string {
-  return `quipu.signer.1\n${before}\n${vkey}\n`
-}
 
 export class Checkpoints {
   readonly #needs: CheckpointsNeeds
@@ -147,7 +143,7 @@ export class Checkpoints {
       this.#remarks.push(error.message)
     }
     // What the key in the file has signed counts, even if this journal does not know it: then it is another journal.
-    const known = verifiers([...signers.state.keys.map(({ vkey }) => vkey), await keyThere(dir)])
+    const known = keyring([...signers.state.keys.map(({ vkey }) => vkey), await keyThere(dir)])
     const found = await this.#found(dir, known)
     if (found !== undefined) await this.#check(found.latest)
     const tiles = await Tiles.open(join(dir, 'tiles'))
@@ -406,10 +402,6 @@ export class Checkpoints {
   }
 }
 
-function verifiers(vkeys: readonly (string | undefined)[]): readonly Verifier[] {
-  return [...new Set(vkeys)].flatMap(vkey => (vkey === undefined ? [] : (parseVkey(vkey) ?? [])))
-}
-
 function opened(note: string, known: readonly Verifier[]): Signed | undefined {
   try {
     return openCheckpoint(note, known)
@@ -417,13 +409,6 @@ function opened(note: string, known: readonly Verifier[]): Signed | undefined {
     if (error instanceof Failure) return undefined
     throw error
   }
-}
-
-function altered(seq: number): Damage {
-  const said =
-    `Fact ${seq} is not the one that a checkpoint was signed for: this is another journal, or its past was rewritten. ` +
-    'Restore the folder from a copy.'
-  return new Damage('journal.broken', said, { seq })
 }
 
 function behind(size: number, wanted: number): Failure {

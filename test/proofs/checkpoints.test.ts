@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import t from 'tap'
 import { openCheckpoint } from '../../src/proofs/checkpoint.ts'
-import { endorsementText } from '../../src/proofs/checkpoints.ts'
 import { newSigner, parseVkey } from '../../src/proofs/note.ts'
 import { verifyConsistency, verifyInclusion } from '../../src/proofs/proof.ts'
+import { endorsementText } from '../../src/proofs/succession.ts'
 import { chance, failure, texts } from '../journal/facts.ts'
 import { dataFolder, opened, started } from './stand.ts'
 
@@ -133,7 +133,7 @@ t.test('a proof with anything changed in it proves nothing', async t => {
   t.match(await failure(() => verifyConsistency(consistency, { ...early, origin: 'quipu/J2' }, keys())), {
     code: 'proof.wrong',
   })
-  t.rejects(checkpoints.inclusion(723), { code: 'proof.unknown' })
+  await t.rejects(checkpoints.inclusion(723), { code: 'proof.unknown' })
 })
 
 t.test('a journal that was put back behind its checkpoint is damaged', async t => {
@@ -270,7 +270,7 @@ t.test('a rotation is a fact, endorsed by the key before; old checkpoints stay g
   const again = await started(t, { dir, records })
   t.equal(again.checkpoints.vkey, vkey)
   t.equal(again.checkpoints.trouble, undefined)
-  t.rejects(again.checkpoints.rotate('cli', { lost: true }), { code: 'signer.there' })
+  await t.rejects(again.checkpoints.rotate('cli', { lost: true }), { code: 'signer.there' })
 })
 
 t.test('a rotation that was cut off is done where its fact is there, and else never was', async t => {

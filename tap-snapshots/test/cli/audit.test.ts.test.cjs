@@ -14,6 +14,7 @@ first    2026-01-31 09:05:07.250
 last     2026-01-31 09:05:07.549
 adds up  1 node, 1 model, 0 open requests
 head     SEQ:HASH
+signed   nothing has been signed
 
 FACT                COUNT
 model.found             1

@@ -11,11 +11,15 @@ usage: quipu audit [options]
 Verifies a journal from its first fact to its last: none missing, none altered, each one acceptable
 where it stands. Changes nothing, and a house may be running on the folder: what it reads is a copy,
 made in TMPDIR. Where anything is wrong it names the first bad fact, and the exit code is 1. Whoever
-can rewrite the whole folder can also rewrite the whole chain: keep the head of an audit somewhere
-else, and give it to the next one with --expect.
+can rewrite the whole folder can also rewrite the whole chain: keep a checkpoint (\`quipu
+checkpoint\`) or the head of an audit somewhere else, and give it to the next one with --since or
+--expect.
 
   --data DIR              folder of the journal [./data; QUIPU_DATA]
   --expect SEQ:HASH       the head of an earlier audit, which must still be part of the chain
+  --since CHECKPOINT      the file of an earlier checkpoint; proves that nothing up to there was
+                          changed since
+  --key VKEY|FILE         the public key, name+id+base64, or a file of such, one a line; repeatable
   --report FILE.html|FILE.json
                           write who did what: per client, per model, per node, changes, who was
                           turned away; the same journal gives the same file
@@ -27,6 +31,8 @@ examples:
       verify every fact
   quipu audit --report audit.html
       and a page for people: who asked for what, and what became of it
+  quipu audit --since checkpoint.txt --key quipu.key
+      was nothing changed since that checkpoint?
   quipu audit --json | jq -r .head
       the head alone, to be kept somewhere else
 
@@ -741,6 +747,7 @@ usage: quipu VERB [options]
   verify-proof            verify such a proof, with no house and no journal
   mirror                  show how far the copy in Kafka has come
   restore                 make a journal anew out of its copy in Kafka
+  doctor                  say what is wrong with a data folder, and what to do
   simulate                run a trace against a simulated fleet, under several policies
   backtest                run a journal again, under another policy or on another fleet
   erase                   erase what is kept of a request or a client, and prove it

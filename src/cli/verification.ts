@@ -1,0 +1,246 @@
+/**
+ * What an audit does: every record is held against the chain, every fact against its chart, and what was signed against
+ * both. All of it before anything is said, and of a copy of the folder (copy.ts).
+ *
+ * One thread reads, verifies, parses and steps the charts; the tree of signed roots is hashed beside it
+ * (proofs/aside.ts). Of the projections only those fold that the audit tells of: all of them cost more than the rest.
+ */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../clock.ts'
+import { Engine } from '../engine/engine.ts'
+import { Failure } from '../failure.ts'
+import { Damage, gap } from '../journal/damage.ts'
+import type { Entry, Head, Journal } from '../journal/journal.ts'
+import { openLevelJournal } from '../journal/level.ts'
+import { catalog } from '../projections/catalog.ts'
+import { fleet } from '../projections/fleet.ts'
+import { requests } from '../projections/requests.ts'
+import { type SignerKey, signers } from '../projections/signers.ts'
+import { TreeAside } from '../proofs/aside.ts'
+import { altered, type Checkpoint, nameOf, openCheckpoint, readCheckpoint } from '../proofs/checkpoint.ts'
+import { readLatest } from '../proofs/kept.ts'
+import type { Verifier } from '../proofs/note.ts'
+import { keyring, keysFor, unendorsed } from '../proofs/succession.ts'
+import { Meter } from './meter.ts'
+
+/** Looks on while a journal is verified. What it makes of it counts only once verify() has resolved. */
+export interface Onlooker {
+  /** Facts in order, each page once. */
+  see(page: readonly Entry[]): void
+}
+
+export interface Wanted {
+  /** A folder that nobody else uses. */
+  readonly dir: string
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** The head of an earlier audit. */
+  readonly expected?: Head | undefined
+  /** An earlier checkpoint. */
+  readonly since?: string | undefined
+  /** Who may have signed it; where there are none, whom the journal names. */
+  readonly keys?: readonly Verifier[]
+  readonly onlookers?: readonly Onlooker[]
+  readonly meter?: Pick<Meter, 'tell'>
+}
+
+export interface Findings {
+  readonly id: string
+  readonly head: Head
+  readonly ms: number
+  /** What it all comes to. */
+  readonly now: { readonly nodes: number; readonly models: number; readonly openRequests: number }
+  /** The folder's own newest checkpoint, or why there is none that counts. */
+  readonly signed: { readonly size: number; readonly vkey: string } | { readonly why: string }
+  /** Oldest first, and which of them nobody vouches for. */
+  readonly keys: readonly SignerKey[]
+  readonly unendorsed: readonly SignerKey[]
+  /** The checkpoint that it was held against. */
+  readonly since: { readonly size: number; readonly vkey: string } | undefined
+}
+
+/**
+ * Throws what is wrong with the journal, first of all: a Failure `journal.…`; then `audit.rewritten`, `audit.stopped`, and
+ * what openCheckpoint() throws of `since`.
+ */
+export async function verify(wanted: Wanted): Promise<Findings> {
+  const { dir, clock, signal, expected, since, keys = [], onlookers = [] } = wanted
+  const { journal, endless } = await openCopy(dir, clock)
+  const meter = wanted.meter ?? new Meter(() => clock.monotonic())
+  const latest = await readLatest(join(dir, 'checkpoints')).catch(asWhy)
+  const marks = [
+    ...(since === undefined ? [] : [readCheckpoint(since)]),
+    ...(latest === undefined || 'why' in latest ? [] : [readCheckpoint(latest.note)]),
+  ]
+  // A size that was signed and is not there yet shows by itself.
+  const tree = marks.length === 0 ? undefined : new TreeAside(marks.map(({ size }) => size))
+  try {
+    const answers = { fleet: fleet(), catalog: catalog(), requests: requests(), signers: signers() }
+    const hashes = new Map<number, string>()
+    const places = [expected, ...marks.map(({ size }) => ({ seq: size }))].flatMap(place => place?.seq ?? [])
+    async function* read(): AsyncGenerator<readonly Entry[]> {
+      for await (const page of journal.read()) {
+        if (signal.aborted) throw stopped()
+        const first = page[0]!.seq
+        for (const seq of places) {
+          const entry = page[seq - first]
+          if (entry !== undefined) hashes.set(seq, entry.hash)
+        }
+        for (const onlooker of onlookers) onlooker.see(page)
+        await tree?.add(page.map(({ hash }) => hash))
+        yield page
+        meter.tell(page.at(-1)!.seq, journal.durable)
+      }
+    }
+    const engine = new Engine(
+      Object.create(journal, { read: { value: read } }) as Journal,
+      clock,
+      Object.values(answers),
+    )
+    const began = clock.monotonic()
+    const head = await engine.replay().catch(async error => {
+      throw await pinned(journal, error)
+    })
+    if (endless !== undefined) throw endless
+    if (expected !== undefined) compare(expected, head, hashes.get(expected.seq))
+    const roots = (await tree?.roots()) ?? new Map<number, Buffer>()
+    const facts = { id: journal.id, head, hashes, roots }
+    const known = answers.signers.state.keys
+    return {
+      id: journal.id,
+      head,
+      ms: clock.monotonic() - began,
+      now: {
+        nodes: answers.fleet.state.size,
+        models: answers.catalog.state.size,
+        openRequests: answers.requests.state.open.size,
+      },
+      signed:
+        latest === undefined
+          ? { why: 'nothing has been signed' }
+          : 'why' in latest
+            ? latest
+            : ownCheckpoint(latest.note, known, facts),
+      keys: known,
+      unendorsed: unendorsed(known),
+      since:
+        since === undefined ? undefined : earlier(since, keys.length > 0 ? keys : undefined, known, facts),
+    }
+  } finally {
+    await tree?.close()
+    await journal.close()
+  }
+}
+
+/** What is known of the journal once it has been read. */
+interface Facts {
+  readonly id: string
+  readonly head: Head
+  /** By the seqs that somebody asks about; and the roots of the trees that end there. */
+  readonly hashes: ReadonlyMap<number, string>
+  readonly roots: ReadonlyMap<number, Buffer>
+}
+
+/** The folder's own one: where it is this journal's and does not fit it, one of the two is not what it was. */
+function ownCheckpoint(note: string, known: readonly SignerKey[], facts: Facts): Findings['signed'] {
+  try {
+    const claimed = readCheckpoint(note)
+    const { size, root, head, origin, vkey } = openCheckpoint(note, keysFor(known, claimed.size))
+    if (origin !== nameOf(facts.id)) return { why: `the newest checkpoint is of ${origin}` }
+    if (size > facts.head.seq) throw gap(facts.head.seq + 1, { end: size })
+    if (facts.hashes.get(size) !== head || !facts.roots.get(size)?.equals(root)) throw altered(size)
+    return { size, vkey }
+  } catch (error) {
+    if (error instanceof Damage) throw error
+    return asWhy(error)
+  }
+}
+
+/** Is this the journal of the checkpoint that somebody kept? */
+function earlier(
+  note: string,
+  trusted: readonly Verifier[] | undefined,
+  known: readonly SignerKey[],
+  { id, head, hashes, roots }: Facts,
+): Findings['since'] {
+  const checkpoint = openCheckpoint(note, trusted ?? keyring(known.map(({ vkey }) => vkey)))
+  const { origin, size, vkey } = checkpoint
+  if (origin !== nameOf(id)) throw rewritten(`The checkpoint is of ${origin}, and this is ${nameOf(id)}.`)
+  if (size > head.seq) throw shorter(size, head)
+  if (hashes.get(size) !== checkpoint.head) throw otherPast(checkpoint, hashes.get(size))
+  if (!roots.get(size)?.equals(checkpoint.root)) {
+    throw rewritten(
+      `The tree over the first ${size} facts is not the one that the checkpoint was signed for.`,
+    )
+  }
+  return { size, vkey }
+}
+
+/**
+ * A journal whose end is missing does not open, but an audit looks at all that is left first: without the mark it
+ * opens. Where it does not even then, something among its last facts is wrong, and perhaps something before them.
+ */
+async function openCopy(
+  dir: string,
+  clock: Clock,
+): Promise<{ readonly journal: Journal; readonly endless?: Damage }> {
+  const open = (tailFacts?: number): Promise<Journal> =>
+    openLevelJournal({ dir, clock, ...(tailFacts !== undefined && { tailFacts }) })
+  try {
+    return { journal: await open() }
+  } catch (error) {
+    if (!(error instanceof Damage) || error.seq === undefined) throw error
+    await rm(join(dir, 'mark'), { force: true })
+    return { journal: await open(Number.POSITIVE_INFINITY), endless: error }
+  }
+}
+
+/** Where LevelDB itself stumbles, a page is all that it names. One fact at a time says which it is. */
+async function pinned(journal: Journal, error: unknown): Promise<unknown> {
+  if (!(error instanceof Damage) || error.seq === undefined || error.cause === undefined) return error
+  for (let seq = error.seq; seq <= journal.durable; seq += 1) {
+    try {
+      for await (const _ of journal.records({ after: seq - 1, until: seq }));
+    } catch (nearer) {
+      if (!(nearer instanceof Damage) || nearer.cause === undefined) return nearer
+      const said = nearer.message.replace(', or one soon after it,', '')
+      return new Damage('journal.broken', said, { seq, cause: nearer.cause })
+    }
+  }
+  return error
+}
+
+function compare({ seq, hash }: Head, head: Head, found: string | undefined): void {
+  if (seq > head.seq) throw shorter(seq, head)
+  if (found !== undefined && found !== hash) throw other(seq, found, hash)
+}
+
+function otherPast({ size, head }: Checkpoint, found = ''): Failure {
+  return other(size, found, head)
+}
+
+function other(seq: number, found: string, hash: string): Failure {
+  return rewritten(
+    `Fact ${seq} has the hash ${found}, and ${hash} was expected: this is not the journal of that time, or its past was ` +
+      'rewritten since. The chain by itself holds.',
+  )
+}
+
+function shorter(seq: number, head: Head): Failure {
+  const said = `The journal ends at fact ${head.seq}, and fact ${seq} was expected: its end is missing, or it is another.`
+  return rewritten(said)
+}
+
+function rewritten(said: string): Failure {
+  return new Failure('audit.rewritten', said)
+}
+
+export function stopped(): Failure {
+  return new Failure('audit.stopped', 'The audit was stopped before its end: nothing is proved.')
+}
+
+function asWhy(error: unknown): { readonly why: string } {
+  if (error instanceof Failure) return { why: error.message }
+  throw error
+}
