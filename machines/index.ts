@@ -1,4 +1,5 @@
 /** Every kind of thing the house remembers. */
+import { archive } from './archive.ts'
 import { breaker } from './breaker.ts'
 import { delivery } from './delivery.ts'
 import type { CommandOf, FactOf } from './entity.ts'
@@ -28,6 +29,7 @@ export const entities = {
   scrub,
   subscription,
   refusals,
+  archive,
 } as const
 
 export type Kind = keyof typeof entities

@@ -58,6 +58,13 @@ export const knobs = {
     parse: text,
     sentence: 'folder of the journal; made when it is not there',
   }),
+  archiveDir: knob({
+    flag: 'archive-dir',
+    value: 'DIR',
+    default: 'archive',
+    parse: text,
+    sentence: 'folder of archive files, as seen from the data folder',
+  }),
   nodes: knob({
     flag: 'node',
     env: 'QUIPU_NODES',

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { replicaId } from '../machines/replica.ts'
+import { Archivist } from './archive/archivist.ts'
 import { bindTo } from './backtest/hindsight.ts'
 import { type BoundPolicy, POLICIES } from './backtest/policies.ts'
 import { Callbacks } from './callbacks/callbacks.ts'
@@ -35,11 +36,12 @@ import { Runs } from './gateway/run.ts'
 import { openServer } from './gateway/server.ts'
 import { subscriptions } from './gateway/subscriptions.ts'
 import { TurnedAway } from './gateway/turned.ts'
+import { Archives } from './journal/archives.ts'
 import { Beginnings } from './journal/beginning.ts'
 import { Damage } from './journal/damage.ts'
 import { Feed } from './journal/feed.ts'
 import type { Journal } from './journal/journal.ts'
-import { openLevelJournal } from './journal/level.ts'
+import { archivesIn, openLevelJournal } from './journal/level.ts'
 import { Stories } from './journal/stories.ts'
 import { wantedBy } from './journal/wanted.ts'
 import { liveConfig } from './live.ts'
@@ -102,8 +104,8 @@ export interface House {
 
 export async function openHouse(options: HouseOptions): Promise<House> {
   const { config: startConfig, version, clock = systemClock, onBug = crash } = options
-  const { data: dir } = startConfig
-  const journal = options.journal ?? (await openLevelJournal({ dir, clock, create: true }))
+  const { data: dir, archiveDir } = startConfig
+  const journal = options.journal ?? (await openLevelJournal({ dir, clock, create: true, archiveDir }))
   const closing: (() => unknown)[] = [() => journal.close()]
   const close = async (): Promise<void> => {
     for (const step of closing.reverse()) await step()
@@ -231,6 +233,13 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       mayCall: target => caller.check(target),
     })
     closing.push(() => named.close())
+    const archivist = new Archivist({
+      ...common,
+      archives: new Archives(archivesIn(dir, archiveDir), journal.id),
+      covering: seq => checkpoints.covering(seq),
+      warn,
+    })
+    closing.push(() => archivist.close())
     const inference = new Inference({ ...common, seats, admission, runs, batches, jobs: work, api })
     const bodies = new Bodies(clock)
     const { kafka, kafkaPassword: password } = startConfig
@@ -264,6 +273,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           look,
           vitals: health.vitals,
           samples,
+          archivist,
           register: (spec, by) => register(common, spec, 'api', by),
           choose: outlook,
           expect: (open, ahead) => expectWait(seating, open, ahead),
@@ -318,6 +328,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       ...work.reactors,
       callbacks.reactor,
       named.reactor,
+      archivist.reactor,
     )
     closing.push(
       journal.watch(() => {

@@ -8,6 +8,7 @@ import { readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { Damage } from '../journal/damage.ts'
 import type { Entry, Head } from '../journal/journal.ts'
+import { archivesIn } from '../journal/level.ts'
 import { type Copy, ofFolder, takeCopy } from './copy.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { reporting, reportOption } from './report.ts'
@@ -28,7 +29,10 @@ export const audit: Verb = {
     'folder can also rewrite the whole chain: keep a checkpoint (`quipu checkpoint`) or the head of an audit somewhere ' +
     'else, and give it to the next one with --since or --expect.',
   options: {
-    ...told({ data: 'folder of the journal' }),
+    ...told({
+      data: 'folder of the journal',
+      archiveDir: 'folder of archive files, as seen from the data folder',
+    }),
     expect: {
       value: 'SEQ:HASH',
       sentence: 'the head of an earlier audit, which must still be part of the chain',
@@ -48,7 +52,7 @@ export const audit: Verb = {
     ['quipu audit --json | jq -r .head', 'the head alone, to be kept somewhere else'],
   ],
   async run(given) {
-    const { data: dir } = readConfig(given.flags)
+    const { data: dir, archiveDir } = readConfig(given.flags)
     const json = given.switches.has('json')
     const expected = expectation(given)
     const since = await sinceOf(given)
@@ -63,7 +67,7 @@ export const audit: Verb = {
         keys,
         onlookers: [contents, ...account.onlookers],
       }
-      const findings = await examine(dir, wanted)
+      const findings = await examine({ dir, archiveDir }, wanted)
       await account.write(findings)
       if (since !== undefined && keys.length === 0) remark(OWN_KEY)
       report(dir, findings, contents, json)
@@ -77,13 +81,15 @@ export const audit: Verb = {
 
 /** The copy is gone again before anything is said. */
 async function examine(
-  dir: string,
+  { dir, archiveDir }: { readonly dir: string; readonly archiveDir: string },
   wanted: Pick<Wanted, 'signal' | 'expected' | 'since' | 'keys' | 'onlookers'>,
 ): Promise<Findings> {
   let copy: Copy | undefined
   try {
     copy = await takeCopy(dir, wanted.signal)
-    return await verify({ ...wanted, dir: copy.dir, clock: systemClock })
+    // Archive files are never written again, so they are read where they are.
+    const archives = archivesIn(dir, archiveDir)
+    return await verify({ ...wanted, dir: copy.dir, archiveDir: archives, clock: systemClock })
   } catch (error) {
     throw wanted.signal.aborted ? stopped() : ofFolder(dir, copy?.dir ?? dir, error)
   } finally {
@@ -102,6 +108,11 @@ class Contents implements Onlooker {
     for (const { type } of page) this.types.set(type, (this.types.get(type) ?? 0) + 1)
     this.first ??= page[0]
     this.last = page.at(-1)
+  }
+
+  again(): void {
+    this.types.clear()
+    this.first = undefined
   }
 }
 
@@ -133,12 +144,12 @@ function complaint(dir: string, failure: Failure): object {
 
 function report(
   dir: string,
-  { id, head, ms, now, signed, keys, unendorsed, since }: Findings,
+  { id, head, ms, from, vouchedBy, now, signed, keys, unendorsed, since }: Findings,
   { types, first, last }: Contents,
   json: boolean,
 ): void {
   const anchor = `${head.seq}:${head.hash}`
-  const facts = head.seq
+  const facts = head.seq - from + 1
   const speed = Math.round(facts / Math.max(ms / 1_000, 0.001))
   const byType = [...types].sort(([a], [b]) => (a < b ? -1 : 1))
   if (json) {
@@ -159,15 +170,18 @@ function report(
       since: since ?? null,
       ms: Math.round(ms),
       factsPerSecond: speed,
-      now,
+      from: facts === 0 ? null : from,
+      vouchedBy: from === 1 ? null : vouchedBy,
+      now: now ?? null,
     })
   }
-  say(
-    tinted(
-      'green',
-      facts === 0 ? 'The journal is empty, and whole.' : 'Every fact verifies, and every chart accepts it.',
-    ),
-  )
+  say(tinted('green', verdict(facts, from)))
+  if (from > 1) {
+    say(
+      `Those before are in archive files that are not here. Fact ${countOf(vouchedBy)} says where they end, and the`,
+    )
+    say('chain agrees; whether charts accept what follows takes all of them.')
+  }
   if (since !== undefined) {
     say(tinted('green', `Nothing up to fact ${countOf(since.size)} was changed since that was signed.`))
   }
@@ -178,9 +192,11 @@ function report(
     say(`first    ${timeOf(first.at)}`)
     say(`last     ${timeOf(last.at)}`)
   }
-  const { nodes, models, openRequests } = now
-  const parts = [countOf(nodes, 'node'), countOf(models, 'model'), countOf(openRequests, 'open request')]
-  say(`adds up  ${parts.join(', ')}`)
+  if (now !== undefined) {
+    const { nodes, models, openRequests } = now
+    const parts = [countOf(nodes, 'node'), countOf(models, 'model'), countOf(openRequests, 'open request')]
+    say(`adds up  ${parts.join(', ')}`)
+  }
   say(`head     ${anchor}`)
   if ('why' in signed) say(`signed   ${signed.why}`)
   else say(`signed   up to fact ${countOf(signed.size)}, by ${signed.vkey}`)
@@ -196,4 +212,11 @@ function report(
     { name: 'FACT', cell: ([type]) => type },
     { name: 'COUNT', right: true, cell: ([, count]) => countOf(count) },
   ])
+}
+
+function verdict(facts: number, from: number): string {
+  if (facts === 0) return 'The journal is empty, and whole.'
+  return from === 1
+    ? 'Every fact verifies, and every chart accepts it.'
+    : `Every fact from ${countOf(from)} on verifies.`
 }

@@ -10,7 +10,7 @@ import { type Policy, policyNames, simulate } from '../backtest/simulation.ts'
 import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
-import { openLevelJournal } from '../journal/level.ts'
+import { archivesIn, openLevelJournal } from '../journal/level.ts'
 import { figuresTable, policiesOf, secondsOf } from './comparison.ts'
 import { type Copy, ofFolder, takeCopy } from './copy.ts'
 import { bareNode, staff } from './production.ts'
@@ -19,7 +19,7 @@ import { told } from './settings.ts'
 import { interruption } from './signals.ts'
 import { sayTable } from './table.ts'
 import { progress, say, sayJson } from './terminal.ts'
-import { type Given, jsonOption, misused, textOf, type Verb, wholeOf } from './verb.ts'
+import { type Given, jsonOption, misused, momentOf, textOf, type Verb, wholeOf } from './verb.ts'
 
 const SEEDS = 5
 const SEEDS_MAX = 1_000
@@ -32,7 +32,10 @@ export const backtest: Verb = {
     'under the policy and on the fleet that really were, is off from what was recorded. Changes nothing, and a house may ' +
     'be running on the folder: what it reads is a copy, made in TMPDIR. docs/backtest.md says what is modelled.',
   options: {
-    ...told({ data: 'folder of the journal' }),
+    ...told({
+      data: 'folder of the journal',
+      archiveDir: 'folder of archive files, as seen from the data folder',
+    }),
     policy: {
       value: 'NAMES|all',
       fallback: 'quipu',
@@ -68,11 +71,11 @@ export const backtest: Verb = {
     ['quipu backtest --fleet fleet.yaml', 'what if that node were off at weekends?'],
   ],
   async run(given) {
-    const { data: dir } = readConfig(given.flags)
+    const { data: dir, archiveDir } = readConfig(given.flags)
     const window = windowOf(given)
     const policies = policiesOf(given, 'quipu')
     const seeds = seedsOf(given)
-    const recording = await readRecording(dir, interruption())
+    const recording = await readRecording(dir, archivesIn(dir, archiveDir), interruption())
     const really = fleetOf(recording)
     if (given.switches.has('write-fleet')) {
       say(HEADING)
@@ -123,11 +126,11 @@ interface Answer {
   readonly figures: Figures
 }
 
-async function readRecording(dir: string, signal: AbortSignal): Promise<Recording> {
+async function readRecording(dir: string, archiveDir: string, signal: AbortSignal): Promise<Recording> {
   let copy: Copy | undefined
   try {
     copy = await takeCopy(dir, signal)
-    const journal = await openLevelJournal({ dir: copy.dir, clock: systemClock })
+    const journal = await openLevelJournal({ dir: copy.dir, archiveDir, clock: systemClock })
     try {
       const recorder = new Recorder()
       for await (const page of journal.read()) {
@@ -150,19 +153,9 @@ async function readRecording(dir: string, signal: AbortSignal): Promise<Recordin
 
 function windowOf(given: Given): Window {
   return {
-    from: timeIn(given, 'from') ?? Number.NEGATIVE_INFINITY,
-    to: timeIn(given, 'to') ?? Number.POSITIVE_INFINITY,
+    from: momentOf(given, 'from') ?? Number.NEGATIVE_INFINITY,
+    to: momentOf(given, 'to') ?? Number.POSITIVE_INFINITY,
   }
-}
-
-/** A day alone is its first moment here, not in Greenwich. */
-function timeIn(given: Given, name: 'from' | 'to'): number | undefined {
-  const text = textOf(given, name)
-  if (text === undefined) return undefined
-  const at = Date.parse(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text.replace(' ', 'T'))
-  if (Number.isNaN(at))
-    throw misused(`--${name}: "${text}" is no time such as 2026-01-31 or 2026-01-31T09:05`)
-  return at
 }
 
 function seedsOf(given: Given): readonly number[] {

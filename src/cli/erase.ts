@@ -6,13 +6,12 @@ import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
-import type { Index, Told } from '../gateway/schema.ts'
-import { identify } from '../journal/folder.ts'
 import type { Entry } from '../journal/journal.ts'
 import { openLevelJournal } from '../journal/level.ts'
 import type { Proof } from '../spool/proof.ts'
 import { openSpool } from '../spool/store.ts'
 import { type Client, clientOf } from './client.ts'
+import { sameFolder } from './elsewhere.ts'
 import { countOf, sizeOf } from './quantities.ts'
 import { houseOptions, told } from './settings.ts'
 import { type Column, sayTable } from './table.ts'
@@ -36,7 +35,10 @@ export const erase: Verb = {
       value: 'NAME',
       sentence: 'what is kept of all requests of this client, as `quipu requests` shows it',
     },
-    ...told({ data: 'folder of the journal and the spool' }),
+    ...told({
+      data: 'folder of the journal and the spool',
+      archiveDir: 'folder of archive files, as seen from the data folder',
+    }),
     ...houseOptions,
     ...jsonOption,
   },
@@ -46,8 +48,8 @@ export const erase: Verb = {
   ],
   async run(given) {
     const whose = whoseOf(given)
-    const { data: dir } = readConfig(given.flags)
-    const proofs = await here(dir, whose).catch(error => {
+    const { data: dir, archiveDir } = readConfig(given.flags)
+    const proofs = await here(dir, archiveDir, whose).catch(error => {
       if (!(error instanceof Failure) || error.code !== 'journal.locked') throw error
       return there(clientOf(given), dir, whose, error)
     })
@@ -66,8 +68,8 @@ function whoseOf(given: Given): Whose {
 }
 
 /** No house runs on the folder. */
-async function here(dir: string, whose: Whose): Promise<readonly Proof[]> {
-  const journal = await openLevelJournal({ dir, clock: systemClock })
+async function here(dir: string, archiveDir: string, whose: Whose): Promise<readonly Proof[]> {
+  const journal = await openLevelJournal({ dir, archiveDir, clock: systemClock })
   try {
     const ids: string[] = []
     const note = (entry: Entry): void => {
@@ -107,13 +109,9 @@ function plain(client: string | undefined): string | undefined {
   return client?.replace(/^::ffff:/i, '')
 }
 
-/** A house runs on the folder: that one, and no other that may be found at the address. */
+/** A house runs on the folder. */
 async function there(client: Client, dir: string, whose: Whose, locked: Failure): Promise<readonly Proof[]> {
-  const { journal } = await client.ask<Told<typeof Index>>('/quipu')
-  if (journal.id !== (await identify(dir))) {
-    const said = `The house at ${client.url} has another folder: say with --host and --port where the right one is`
-    throw new Failure('erase.elsewhere', `${locked.message} ${said}.`, { cause: locked })
-  }
+  await sameFolder(client, dir, locked)
   return client.ask<readonly Proof[]>('/quipu/erase', { method: 'POST', body: whose })
 }
 

@@ -28,6 +28,7 @@ const KINDS = Object.keys({
   scrub: true,
   subscription: true,
   refusals: true,
+  archive: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {

@@ -80,6 +80,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'say what is wrong with a data folder, and what to do',
     load: async () => (await import('./doctor.ts')).doctor,
   },
+  archive: {
+    does: 'put older facts into files, and take them off the disk',
+    load: async () => (await import('./archive.ts')).archive,
+  },
   simulate: {
     does: 'run a trace against a simulated fleet, under several policies',
     load: async () => (await import('./simulate.ts')).simulate,

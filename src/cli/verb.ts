@@ -99,6 +99,16 @@ export function wholeOf(given: Given, name: string, max = Number.MAX_SAFE_INTEGE
   return Number(text)
 }
 
+/** A time, in milliseconds since the epoch. A day alone is its first moment here, not in Greenwich. */
+export function momentOf(given: Given, name: string): number | undefined {
+  const text = textOf(given, name)
+  if (text === undefined) return undefined
+  const at = Date.parse(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text.replace(' ', 'T'))
+  if (Number.isNaN(at))
+    throw misused(`--${name}: "${text}" is no time such as 2026-01-31 or 2026-01-31T09:05`)
+  return at
+}
+
 /** Words out of a few known ones, several with commas. */
 export function wordsOf(given: Given, name: string, known: readonly string[]): string | undefined {
   const text = textOf(given, name)

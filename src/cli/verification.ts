@@ -28,11 +28,15 @@ import { Meter } from './meter.ts'
 export interface Onlooker {
   /** Facts in order, each page once. */
   see(page: readonly Entry[]): void
+  /** What was seen does not count: facts come once more, without those in archive files. Absent where less is no use. */
+  again?(): void
 }
 
 export interface Wanted {
   /** A folder that nobody else uses. */
   readonly dir: string
+  /** Where its archive files are; a whole path. */
+  readonly archiveDir: string
   readonly clock: Clock
   readonly signal: AbortSignal
   /** The head of an earlier audit. */
@@ -49,8 +53,11 @@ export interface Findings {
   readonly id: string
   readonly head: Head
   readonly ms: number
-  /** What it all comes to. */
-  readonly now: { readonly nodes: number; readonly models: number; readonly openRequests: number }
+  /** The first fact that was verified, and the fact that says it may be the first; 0 where it is fact 1. */
+  readonly from: number
+  readonly vouchedBy: number
+  /** What it all comes to; unknown where it did not begin with fact 1. */
+  readonly now: undefined | { readonly nodes: number; readonly models: number; readonly openRequests: number }
   /** The folder's own newest checkpoint, or why there is none that counts. */
   readonly signed: { readonly size: number; readonly vkey: string } | { readonly why: string }
   /** Oldest first, and which of them nobody vouches for. */
@@ -65,8 +72,8 @@ export interface Findings {
  * what openCheckpoint() throws of `since`.
  */
 export async function verify(wanted: Wanted): Promise<Findings> {
-  const { dir, clock, signal, expected, since, keys = [], onlookers = [] } = wanted
-  const { journal, endless } = await openCopy(dir, clock)
+  const { dir, archiveDir, clock, signal, expected, since, keys = [], onlookers = [] } = wanted
+  const { journal, endless } = await openCopy(dir, archiveDir, clock)
   const meter = wanted.meter ?? new Meter(() => clock.monotonic())
   const latest = await readLatest(join(dir, 'checkpoints')).catch(asWhy)
   const marks = [
@@ -78,44 +85,63 @@ export async function verify(wanted: Wanted): Promise<Findings> {
   try {
     const answers = { fleet: fleet(), catalog: catalog(), requests: requests(), signers: signers() }
     const hashes = new Map<number, string>()
+    let vouchedBy = 0
     const places = [expected, ...marks.map(({ size }) => ({ seq: size }))].flatMap(place => place?.seq ?? [])
-    async function* read(): AsyncGenerator<readonly Entry[]> {
-      for await (const page of journal.read()) {
+    /** A trimmed journal whose archive files are away begins with a hash that a fact of its own vouches for. */
+    async function* read(after = 0): AsyncGenerator<readonly Entry[]> {
+      for await (const page of journal.read({ after })) {
         if (signal.aborted) throw stopped()
         const first = page[0]!.seq
         for (const seq of places) {
           const entry = page[seq - first]
           if (entry !== undefined) hashes.set(seq, entry.hash)
         }
+        vouchedBy = page.findLast(entry => vouchesFor(entry, journal.base))?.seq ?? vouchedBy
         for (const onlooker of onlookers) onlooker.see(page)
-        await tree?.add(page.map(({ hash }) => hash))
+        if (after === 0) await tree?.add(page.map(({ hash }) => hash))
         yield page
         meter.tell(page.at(-1)!.seq, journal.durable)
       }
     }
     const engine = new Engine(
-      Object.create(journal, { read: { value: read } }) as Journal,
+      Object.create(journal, { read: { value: () => read() } }) as Journal,
       clock,
       Object.values(answers),
     )
     const began = clock.monotonic()
-    const head = await engine.replay().catch(async error => {
-      throw await pinned(journal, error)
-    })
+    const whole = await engine.replay().then(
+      () => true,
+      async error => {
+        const { base } = journal
+        const away = error instanceof Failure && error.code === 'archive.missing'
+        if (!away || places.some(seq => seq < base.seq) || onlookers.some(({ again }) => again === undefined))
+          throw await pinned(journal, error)
+        for (const onlooker of onlookers) onlooker.again?.()
+        hashes.set(base.seq, base.hash)
+        for await (const _ of read(base.seq));
+        return false
+      },
+    )
+    const { head } = journal
     if (endless !== undefined) throw endless
     if (expected !== undefined) compare(expected, head, hashes.get(expected.seq))
-    const roots = (await tree?.roots()) ?? new Map<number, Buffer>()
+    // The hash of a fact covers all that came before it; where the tree cannot be had, it is what is compared.
+    const roots = whole ? ((await tree?.roots()) ?? new Map<number, Buffer>()) : undefined
     const facts = { id: journal.id, head, hashes, roots }
     const known = answers.signers.state.keys
     return {
       id: journal.id,
       head,
       ms: clock.monotonic() - began,
-      now: {
-        nodes: answers.fleet.state.size,
-        models: answers.catalog.state.size,
-        openRequests: answers.requests.state.open.size,
-      },
+      from: whole ? 1 : journal.base.seq + 1,
+      vouchedBy: whole ? 0 : vouchedBy,
+      now: whole
+        ? {
+            nodes: answers.fleet.state.size,
+            models: answers.catalog.state.size,
+            openRequests: answers.requests.state.open.size,
+          }
+        : undefined,
       signed:
         latest === undefined
           ? { why: 'nothing has been signed' }
@@ -139,7 +165,8 @@ interface Facts {
   readonly head: Head
   /** By the seqs that somebody asks about; and the roots of the trees that end there. */
   readonly hashes: ReadonlyMap<number, string>
-  readonly roots: ReadonlyMap<number, Buffer>
+  /** Undefined where the first facts are away. */
+  readonly roots: ReadonlyMap<number, Buffer> | undefined
 }
 
 /** The folder's own one: where it is this journal's and does not fit it, one of the two is not what it was. */
@@ -149,7 +176,7 @@ function ownCheckpoint(note: string, known: readonly SignerKey[], facts: Facts):
     const { size, root, head, origin, vkey } = openCheckpoint(note, keysFor(known, claimed.size))
     if (origin !== nameOf(facts.id)) return { why: `the newest checkpoint is of ${origin}` }
     if (size > facts.head.seq) throw gap(facts.head.seq + 1, { end: size })
-    if (facts.hashes.get(size) !== head || !facts.roots.get(size)?.equals(root)) throw altered(size)
+    if (facts.hashes.get(size) !== head || !rooted(facts, size, root)) throw altered(size)
     return { size, vkey }
   } catch (error) {
     if (error instanceof Damage) throw error
@@ -162,19 +189,28 @@ function earlier(
   note: string,
   trusted: readonly Verifier[] | undefined,
   known: readonly SignerKey[],
-  { id, head, hashes, roots }: Facts,
+  facts: Facts,
 ): Findings['since'] {
+  const { id, head, hashes } = facts
   const checkpoint = openCheckpoint(note, trusted ?? keyring(known.map(({ vkey }) => vkey)))
   const { origin, size, vkey } = checkpoint
   if (origin !== nameOf(id)) throw rewritten(`The checkpoint is of ${origin}, and this is ${nameOf(id)}.`)
   if (size > head.seq) throw shorter(size, head)
   if (hashes.get(size) !== checkpoint.head) throw otherPast(checkpoint, hashes.get(size))
-  if (!roots.get(size)?.equals(checkpoint.root)) {
+  if (!rooted(facts, size, checkpoint.root)) {
     throw rewritten(
       `The tree over the first ${size} facts is not the one that the checkpoint was signed for.`,
     )
   }
   return { size, vkey }
+}
+
+function rooted({ roots }: Facts, size: number, root: Buffer): boolean {
+  return roots === undefined || roots.get(size)?.equals(root) === true
+}
+
+function vouchesFor(entry: Entry, { seq }: Head): boolean {
+  return entry.type === 'archive.trimmed' && entry.data?.until === seq
 }
 
 /**
@@ -183,10 +219,11 @@ function earlier(
  */
 async function openCopy(
   dir: string,
+  archiveDir: string,
   clock: Clock,
 ): Promise<{ readonly journal: Journal; readonly endless?: Damage }> {
   const open = (tailFacts?: number): Promise<Journal> =>
-    openLevelJournal({ dir, clock, ...(tailFacts !== undefined && { tailFacts }) })
+    openLevelJournal({ dir, archiveDir, clock, ...(tailFacts !== undefined && { tailFacts }) })
   try {
     return { journal: await open() }
   } catch (error) {

@@ -9,6 +9,7 @@ import type { NodeCommand } from '../../machines/node.ts'
 import type { Config, NodeSpec } from '../config.ts'
 import type { Ask } from '../engine/engine.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
+import { type ArchiveNeeds, archiveDoors } from './archive.ts'
 import { type CountNeeds, queueStats } from './counts.ts'
 import { type Door, doors, hang } from './doors.ts'
 import { Hindsight, type HindsightNeeds } from './hindsight.ts'
@@ -32,7 +33,13 @@ import {
 import { story, summary } from './why.ts'
 import { speakJson, whenWritten, whileWritable } from './writing.ts'
 
-export interface ControlNeeds extends ViewNeeds, CountNeeds, PolicyNeeds, SettingsNeeds, TablesNeeds {
+export interface ControlNeeds
+  extends ArchiveNeeds,
+    ViewNeeds,
+    CountNeeds,
+    PolicyNeeds,
+    SettingsNeeds,
+    TablesNeeds {
   readonly config: Config
   readonly journal: Journal
   /** Of the package. */
@@ -197,6 +204,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
 
   settingDoors(app, needs, { told, write })
   tableDoors(app, needs, { told, write })
+  archiveDoors(app, needs, { told, write })
 
   // ── the house itself ─────────────────────────────────────────────────────────────────────────────────────────
 

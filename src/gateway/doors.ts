@@ -5,6 +5,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import {
   AckFacts,
+  Archive,
+  Before,
   CheckpointSize,
   CleanedUp,
   Completion,
@@ -410,6 +412,30 @@ export const doors = {
     path: '/quipu/mirror',
     sentence: 'How far the copy in Kafka has come, and what is in its way',
     answer: Mirror,
+  },
+  archive: {
+    method: 'GET',
+    path: '/quipu/archive',
+    sentence: 'Which facts are in archive files, which were trimmed, and what is being done about it',
+    answer: Archive,
+  },
+  seal: {
+    method: 'POST',
+    path: '/quipu/archive',
+    sentence: 'Begins to put older facts into archive files; GET tells how far it has come',
+    body: Before,
+    status: 202,
+    answer: Archive,
+    refusals: [400, 409, 503],
+  },
+  trim: {
+    method: 'POST',
+    path: '/quipu/archive/trim',
+    sentence: 'Begins to let go of facts that are in archive files; GET tells how far it has come',
+    body: Before,
+    status: 202,
+    answer: Archive,
+    refusals: [400, 409, 503],
   },
   config: {
     method: 'GET',

@@ -31,6 +31,13 @@ export const STOPPING: Refused = {
 
 /** Status of every refusal and failure that can reach a client. */
 export const statuses: Readonly<Record<string, number>> = {
+  'archive.busy': 409,
+  'archive.damaged': 500,
+  'archive.missing': 503,
+  'archive.order': 409,
+  'archive.unproven': 409,
+  'archive.unreadable': 503,
+  'archive.unsealed': 409,
   'callback.address': 400,
   'callback.url': 400,
   'engine.out-of-turn': 409,

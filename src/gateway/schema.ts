@@ -368,6 +368,25 @@ export const Rollback = Type.Object(
   },
   { additionalProperties: false },
 )
+export const Before = Type.Object(
+  {
+    seq: maybe(
+      Type.Integer({
+        minimum: 1,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'of the first fact that stays as it is',
+      }),
+    ),
+    at: maybe(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'what was decided from this time on stays as it is; milliseconds since the epoch',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
 export const HistoryQuery = query({ limit: limit(HISTORY_LIMIT, 1_000) })
 
 const moment = (description: string) =>
@@ -563,6 +582,42 @@ export const Mirror = Type.Object({
     }),
   ),
   warnings: texts('what somebody should know of the topic'),
+})
+
+export const ArchiveFile = Type.Object({
+  file: text('its name'),
+  first: whole('seq of its first fact'),
+  last: whole('seq of its last fact'),
+  firstAt: at('when the first was decided'),
+  lastAt: at('when the last was decided'),
+  hash: text("the chain's hash at the last"),
+  bytes: whole('of the file'),
+  sha256: text('of what zcat prints after its first line, in hex'),
+  sealedAt: at('when it was sealed'),
+})
+
+export const Archive = Type.Object({
+  dir: text('the folder of the files'),
+  sealed: whole('the last fact that is in a file'),
+  trimmed: whole('the last fact that was let go of'),
+  first: whole("the first fact in the house's own database; older ones are read from files"),
+  bytes: whole('of all files'),
+  files: Type.Array(ArchiveFile, { description: 'in order' }),
+  work: maybe(
+    Type.Object(
+      {
+        what: word(['seal', 'trim'], 'what is being done, or was done last'),
+        state: word(['running', 'done', 'failed'], 'how it stands'),
+        first: whole('its first fact'),
+        last: whole('its last fact'),
+        seq: whole('how far it has come'),
+        files: whole('that were written, or read through'),
+        code: maybe(text('where it failed')),
+        error: maybe(text('where it failed: why, and what to do')),
+      },
+      { description: 'left out where nothing was done since the start' },
+    ),
+  ),
 })
 
 const Standing = word(['up', 'down', 'joining', 'draining', 'drained'], 'up: may be given work')

@@ -11,7 +11,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
-import { entryOf, hashOf, seal } from './chain.ts'
+import { entryOf, hashOf, originOf, seal } from './chain.ts'
 import { Damage, foreign, gap } from './damage.ts'
 import type { Entry, Head, Journal } from './journal.ts'
 import { type Store, verified } from './store.ts'
@@ -135,7 +135,7 @@ export function journalOver(
   async function compare(): Promise<number> {
     const last = await store.reopen()
     if (last < durable.seq) throw gap(last + 1)
-    let seq = Math.max(0, durable.seq - PAGE_FACTS)
+    let seq = Math.max(store.base?.seq ?? 0, durable.seq - PAGE_FACTS)
     for await (const page of verified(store, id, seq, last)) {
       for (const record of page) {
         seq += 1
@@ -172,6 +172,9 @@ export function journalOver(
     },
     get durable() {
       return durable.seq
+    },
+    get base() {
+      return store.base ?? { seq: 0, hash: originOf(id) }
     },
     get writable() {
       return failure === undefined && closing === undefined
@@ -220,6 +223,8 @@ export function journalOver(
       const first = recent[0]?.seq ?? durable.seq + 1
       return after < first - 1 ? undefined : recent.slice(after - first + 1, after - first + 1 + PAGE_FACTS)
     },
+
+    trim: store.trim?.bind(store),
 
     watch(listener) {
       listeners.add(listener)

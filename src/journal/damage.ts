@@ -6,7 +6,7 @@ export class Damage extends Failure {
   readonly seq: number | undefined
 
   constructor(
-    code: 'journal.gap' | 'journal.broken',
+    code: 'journal.gap' | 'journal.broken' | 'archive.damaged',
     message: string,
     { seq, cause }: { seq?: number; cause?: unknown } = {},
   ) {

@@ -1,6 +1,7 @@
 /** What a journal is: the facts in order, on disk. Two implementations (level, memory) pass one suite. */
 import type { Recorded } from '../../machines/entity.ts'
 import type { Command, Fact, Kind } from '../../machines/index.ts'
+import type { Base } from './base.ts'
 
 /** A fact as the journal gives it back. Where its data has been forgotten (see chain.ts), `data` is null. */
 export type Entry = Fact & Recorded
@@ -29,6 +30,11 @@ export interface Journal {
   /** The last fact known to be on disk. */
   readonly durable: number
   /**
+   * What stands before the first fact on this disk: fact 0 and the origin, unless the journal was trimmed. Whatever is
+   * older is read from archive files, and cannot be where those are away.
+   */
+  readonly base: Head
+  /**
    * False after a write failed (a full disk, say), until the journal has reopened the disk, verified the tail and
    * written what was waiting. Reads go on; what is staged meanwhile waits, bounded. False for good after close(),
    * and after a Failure `journal.gap` or `journal.broken` met on the way back.
@@ -54,8 +60,9 @@ export interface Journal {
 
   /**
    * Pages of entries in order, each at most a thousand, read from disk, verified against the chain, in today's
-   * shapes. Throws a Failure: `journal.gap`, `journal.broken`, `journal.newer`; `journal.unwritable` (retryable)
-   * while a failing disk is being reopened; `journal.closed`.
+   * shapes. Throws a Failure: `journal.gap`, `journal.broken`, `journal.newer`; `archive.missing`, `archive.damaged`,
+   * `archive.unreadable` for facts that were trimmed; `journal.unwritable` (retryable) while a failing disk is being
+   * reopened; `journal.closed`.
    */
   read(range?: Range): AsyncIterable<readonly Entry[]>
 
@@ -67,6 +74,12 @@ export interface Journal {
    * old to be held; then read() has them. This is what makes hundreds of live followers cheap.
    */
   recent(after: number): readonly Entry[] | undefined
+
+  /**
+   * Lets go of all facts up to `base.until`, which a durable fact says may go: they are in archive files. Cut off anywhere,
+   * it is to be asked again, and goes on. Undefined where facts are in memory only.
+   */
+  readonly trim: ((base: Base) => Promise<void>) | undefined
 
   /** Calls back after `durable` grew, after `writable` changed, and on close. Returns how to stop. */
   watch(listener: () => void): () => void

@@ -6,18 +6,21 @@
  * word (mark.ts), and once a write has failed it acknowledges writes that are lost (commit.ts).
  */
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
+import { Archives } from './archives.ts'
+import { type Base, baseIn, headOf as headOfBase, vouched } from './base.ts'
 import { badTables } from './blocks.ts'
 import { hashOf, originOf } from './chain.ts'
 import { closedFailure, journalOver } from './commit.ts'
-import { gap, illegible, tableBroken } from './damage.ts'
+import { gap, illegible, tableBroken, unreadable } from './damage.ts'
 import { identify, init, tablesIn } from './folder.ts'
 import type { Head, Journal } from './journal.ts'
 import { keyOf, seqOf } from './keys.ts'
 import { type Lock, lockFolder } from './lock.ts'
 import { type Mark, openMark } from './mark.ts'
+import { damaged } from './segment.ts'
 import { type Store, verified } from './store.ts'
 import { failureOf, openTables, pageOf, type Tables } from './tables.ts'
 
@@ -28,6 +31,8 @@ export interface LevelOptions {
   readonly create?: boolean
   /** Keep the facts under this name, beside whatever else the database holds. */
   readonly sublevel?: string
+  /** Where the archive files are that hold what was trimmed. As seen from `dir`; default: `archive`. */
+  readonly archiveDir?: string | undefined
   /**
    * What must stay free on the disk; with less, nothing is written. LevelDB needs room even to open: what is in its
    * log becomes a table, and its manifest is written anew. On a full disk it could not be opened to be read.
@@ -38,6 +43,8 @@ export interface LevelOptions {
 }
 
 export const RESERVE_BYTES = 33_554_432
+/** Deleted at once when a journal is trimmed: a write of about 30 KB, between those of the house. */
+const TRIM_FACTS = 1_000
 /** How often the disk's room and the lock are looked at, while there is something to write. */
 const LOOK_MS = 1_000
 const PROBE_BYTES = 1_048_576
@@ -58,7 +65,8 @@ export async function openLevelJournal(options: LevelOptions): Promise<Journal> 
       const build = async () => (await openTables(dir, { sublevel, create })).close()
       const id = (await identify(dir)) ?? (await init(dir, clock, build))
       const mark = await openMark(dir, clock)
-      const store = levelStore(await openTables(dir, { sublevel }), mark, lock, options)
+      const archives = new Archives(archivesIn(dir, options.archiveDir), id)
+      const store = levelStore(await openTables(dir, { sublevel }), mark, lock, archives, options)
       try {
         const head = await headOf(store, id, mark, options.tailFacts ?? TAIL_FACTS)
         mark.move(head)
@@ -89,8 +97,11 @@ async function inspect(dir: string, lock: Lock): Promise<void> {
   await lock.leave()
   throw tableBroken(join(tablesIn(dir), bad.name), bad.at)
 }
+/** Where the archive files of the journal in `dir` are. */
+export const archivesIn = (dir: string, archiveDir = 'archive'): string => resolve(dir, archiveDir)
 
 interface LevelStore extends Store {
+  /** Learns where the records begin, and says where they end. */
   last(): Promise<number>
 }
 
@@ -98,11 +109,27 @@ function levelStore(
   opened: Tables,
   mark: Mark,
   lock: Lock,
+  archives: Archives,
   { dir, clock, sublevel, reserveBytes = RESERVE_BYTES }: LevelOptions,
 ): LevelStore {
   /** The handle; the promise of the next one while the disk is reopened; or that there is none, and why. */
   let current: Tables | Promise<Tables> = opened
   let lookedAt = Number.NEGATIVE_INFINITY
+  let base: Base | undefined
+  /** Writes and deletions one after another: after one that failed there must be none through the same handle. */
+  let busy: Promise<unknown> = Promise.resolve()
+  let failed: unknown
+  let compacting: Promise<unknown> = Promise.resolve()
+  let closing = false
+
+  function alone<Answer>(attempt: () => Promise<Answer>): Promise<Answer> {
+    const turn = busy.then(async () => {
+      if (failed !== undefined) throw failed
+      return attempt()
+    })
+    busy = turn.catch(() => {})
+    return turn
+  }
 
   async function look(): Promise<void> {
     await lock.hold()
@@ -113,7 +140,10 @@ function levelStore(
 
   async function replace(): Promise<Tables> {
     const old = await Promise.resolve(current).catch(() => undefined)
+    await busy
+    await compacting
     await old?.close()
+    failed = undefined
     return openTables(dir, { sublevel })
   }
 
@@ -134,11 +164,61 @@ function levelStore(
 
   async function last(): Promise<number> {
     const { level } = await current
-    const [first] = await level.keys({ limit: 1 }).all()
-    const [last] = await level.keys({ limit: 1, reverse: true }).all()
-    if (first === undefined || last === undefined) return 0
-    if (seqOf(first) !== 1) throw gap(1, { found: seqOf(first) })
+    const trimmed = await level.get(keyOf(0))
+    base = trimmed === undefined ? undefined : baseIn(trimmed)
+    const [first] = await level.keys({ gt: keyOf(0), limit: 1 }).all()
+    const [last] = await level.keys({ gt: keyOf(0), limit: 1, reverse: true }).all()
+    const begins = (base?.until ?? 0) + 1
+    if (first === undefined || last === undefined) {
+      if (base !== undefined) throw gap(begins)
+      return 0
+    }
+    // What a trim that was cut off has left may lie before.
+    if (seqOf(first) > begins || (base === undefined && seqOf(first) !== 1))
+      throw gap(begins, { found: seqOf(first) })
+    if (seqOf(last) < begins) throw gap(begins)
+    if (base !== undefined && !vouched(base, (await level.get(keyOf(base.fact))) ?? ''))
+      throw unreadable(`Fact ${base.fact}, which says where the journal was trimmed,`)
     return seqOf(last)
+  }
+
+  async function trim(to: Base): Promise<void> {
+    await alone(async () => {
+      if (base !== undefined && base.until >= to.until) return
+      await lock.hold()
+      const { level } = await current
+      // From here on, what is older is read from the archives.
+      await removal(level.batch().put(keyOf(0), JSON.stringify(to)).write({ sync: true }))
+      base = to
+    })
+    const last = keyOf(to.until)
+    while (!closing) {
+      const count = await alone(async () => {
+        const { level } = await current
+        const keys = await level.keys({ gt: keyOf(0), lte: last, limit: TRIM_FACTS }).all()
+        if (keys.length === 0) return 0
+        await lock.hold()
+        const batch = level.batch()
+        for (const key of keys) batch.del(key)
+        await removal(batch.write({ sync: true }))
+        return keys.length
+      })
+      if (count > 0) continue
+      // Only now is the room given back. Writes go on meanwhile.
+      compacting = Promise.resolve(current).then(tables => tables.compact(keyOf(1), last))
+      return void (await compacting.catch(() => {}))
+    }
+    throw closedFailure()
+  }
+
+  /** One that fails spoils the handle, as any write does: the next write is refused, and that reopens the disk. */
+  async function removal(attempt: Promise<void>): Promise<void> {
+    try {
+      await attempt
+    } catch (error) {
+      failed = error
+      throw error
+    }
   }
 
   async function reopen(): Promise<number> {
@@ -152,11 +232,24 @@ function levelStore(
   }
 
   return {
-    write: (seq, records) => ours(write(seq, records)),
+    get base() {
+      return base === undefined ? undefined : headOfBase(base)
+    },
+    write: (seq, records) => ours(alone(() => write(seq, records))),
+    trim: to => ours(trim(to)),
+    blame(damage) {
+      const { seq } = damage
+      const at = base?.lasts.findIndex(last => seq !== undefined && seq <= last) ?? -1
+      if (seq === undefined || base === undefined || at === -1) return damage
+      const path = archives.pathOf((base.lasts[at - 1] ?? 0) + 1, base.lasts[at]!)
+      return damaged(path, seq, 'it is not what was written')
+    },
     last: () => ours(last()),
     reopen: () => ours(reopen()),
 
     async page(from, until) {
+      if (base !== undefined && from <= base.until)
+        return archives.page(from, Math.min(until, base.until), base.lasts)
       for (;;) {
         // Without an await where there is a handle: the disk fetches the page while the one before it is hashed.
         const tables = current instanceof Promise ? await current.catch(unopened) : current
@@ -170,6 +263,9 @@ function levelStore(
     },
 
     async close() {
+      closing = true
+      await busy
+      await compacting.catch(() => {})
       const old = await Promise.resolve(current).catch(() => undefined)
       current = Promise.reject(closedFailure())
       current.catch(() => {})
@@ -192,9 +288,13 @@ async function probe(dir: string): Promise<void> {
 
 async function headOf(store: LevelStore, id: string, mark: Mark, tailFacts: number): Promise<Head> {
   const seq = await store.last()
+  const begins = store.base?.seq ?? 0
   let hash = originOf(id)
-  for await (const page of verified(store, id, Math.max(0, seq - tailFacts), seq)) hash = hashOf(page.at(-1)!)
-  await mark.check(seq, async marked => hashOf((await store.page(marked, marked))[0] ?? ''))
+  for await (const page of verified(store, id, Math.max(begins, seq - tailFacts), seq))
+    hash = hashOf(page.at(-1)!)
+  await mark.check(seq, async marked =>
+    marked <= begins ? undefined : hashOf((await store.page(marked, marked))[0] ?? ''),
+  )
   return { seq, hash }
 }
 

@@ -16,8 +16,11 @@ import type { Head } from './journal.ts'
 const PAUSE_MS = 200
 
 export interface Mark {
-  /** Throws where a journal that ends at `last`, with these hashes, has lost or changed what was there. */
-  check(last: number, hashAt: (seq: number) => Promise<string>): Promise<void>
+  /**
+   * Throws where a journal that ends at `last`, with these hashes, has lost or changed what was there. A hash is undefined
+   * where the fact was trimmed since.
+   */
+  check(last: number, hashAt: (seq: number) => Promise<string | undefined>): Promise<void>
   move(head: Head): void
   close(): Promise<void>
 }
@@ -52,7 +55,8 @@ export async function openMark(dir: string, clock: Clock): Promise<Mark> {
     async check(last, hashAt) {
       const marked = Number(seq ?? 0)
       if (last < marked) throw gap(last + 1, { end: marked })
-      if (marked > 0 && (await hashAt(marked)) !== hash) throw broken(marked)
+      const found = marked > 0 ? await hashAt(marked) : undefined
+      if (found !== undefined && found !== hash) throw broken(marked)
     },
     move(head) {
       latest = head

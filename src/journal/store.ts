@@ -1,6 +1,9 @@
 /** What a journal is kept on: text in order, and nothing else. Level and memory differ only here. */
+
+import type { Base } from './base.ts'
 import { hashOf, mismatch, originOf, seqIn, verify } from './chain.ts'
-import { gap } from './damage.ts'
+import { Damage, gap } from './damage.ts'
+import type { Head } from './journal.ts'
 
 export interface Store {
   /** All of these or none, the first as `seq`; on the disk once it resolves. After a rejection: reopen(). */
@@ -12,12 +15,18 @@ export interface Store {
    * reads go on through the old one where they can.
    */
   reopen(): Promise<number>
+  /** What stands before the first record it has; none where that is fact 1. Older ones it may know from elsewhere. */
+  readonly base?: Head | undefined
+  /** Lets go of all records up to a fact, for good. Goes on where an earlier attempt was cut off. */
+  trim?(base: Base): Promise<void>
+  /** What damage at a fact is called where it lies, if not what the chain says. */
+  blame?(damage: Damage): Damage
   close(): Promise<void>
 }
 
 /** The records after `after` up to `until` in pages, each verified against the one before it. */
 export async function* verified(
-  store: Pick<Store, 'page'>,
+  store: Pick<Store, 'page' | 'base' | 'blame'>,
   id: string,
   after: number,
   until: number,
@@ -27,7 +36,8 @@ export async function* verified(
   if (after >= until) return
   let seq = after
   let hash = originOf(id)
-  if (after > 0) {
+  if (after > 0 && after === store.base?.seq) hash = store.base.hash
+  else if (after > 0) {
     const [before] = await store.page(after, after)
     if (before === undefined) throw gap(after)
     if (seqIn(before) !== after) throw mismatch(before, after)
@@ -43,7 +53,11 @@ export async function* verified(
       ahead = store.page(next, until)
       ahead.catch(() => {})
     }
-    for (const record of page) hash = verify(record, ++seq, hash)
+    try {
+      for (const record of page) hash = verify(record, ++seq, hash)
+    } catch (error) {
+      throw error instanceof Damage ? (store.blame?.(error) ?? error) : error
+    }
     yield page
   }
 }

@@ -18,7 +18,13 @@ const TUNING = {
 
 export interface Tables {
   readonly level: Level<Buffer, string>
+  /** Gives the room of what was deleted between two keys back to the disk. */
+  compact(from: Buffer, until: Buffer): Promise<void>
   close(): Promise<void>
+}
+
+interface Compactable {
+  compactRange(from: Buffer, until: Buffer, options: { readonly keyEncoding: 'buffer' }): Promise<void>
 }
 
 export async function openTables(
@@ -33,7 +39,14 @@ export async function openTables(
       ? root
       : // The same keys(), values() and batch(), and `sync` is handed on.
         (root.sublevel<Buffer, string>(sublevel, encodings) as unknown as Level<Buffer, string>)
-  return { level, close: () => root.close() }
+  const placed = (key: Buffer): Buffer => (sublevel === undefined ? key : level.prefixKey(key, 'buffer'))
+  return {
+    level,
+    // Node has it, browsers have not, and the types are of both.
+    compact: (from, until) =>
+      (root as unknown as Compactable).compactRange(placed(from), placed(until), { keyEncoding: 'buffer' }),
+    close: () => root.close(),
+  }
 }
 
 /** An iterator for each page: a reader that takes its time pins no old tables and goes on in a new handle. */

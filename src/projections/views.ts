@@ -1,4 +1,5 @@
 /** Every question that the house keeps an answer to. */
+import { archive } from './archive.ts'
 import { breakers } from './breakers.ts'
 import { catalog } from './catalog.ts'
 import { deliveries } from './deliveries.ts'
@@ -47,6 +48,7 @@ export const views = (kept: States = {}) => {
     deliveries: deliveries(),
     endings: endings(),
     signers: signers(),
+    archive: archive(),
   }
   for (const [name, view] of Object.entries(all) as [string, Projection<unknown>][]) {
     if (Object.hasOwn(kept, name)) restore(view, kept[name])

@@ -587,6 +587,8 @@ t.test('every answer is what the table of doors says it is', async t => {
     ackFacts: { seq: 0 },
     returnFacts: { lease: first },
     extendFacts: { lease: second, leaseMs: 5_000 },
+    seal: { seq: 9 },
+    trim: { at: 1 },
   }
   const all = Object.entries(table) as [string, Door][]
   const removes = ([, { method }]: [string, Door]): boolean => method === 'DELETE'

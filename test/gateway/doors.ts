@@ -144,6 +144,7 @@ export async function openDoors(
         ...common,
         look,
         samples,
+        archivist: { dir: '/archive', work: undefined, seal: () => {}, trim: () => {} },
         register: (spec, by) => register(common, spec, 'api', by),
         choose: open => choose(common, open),
         expect: (open, ahead) => expectWait(common, open, ahead),

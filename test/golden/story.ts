@@ -141,6 +141,10 @@ engine.attempt('policy', 'tiny:latest', {
   by: 'cli',
 })
 engine.attempt('policy', 'tiny:latest', { type: 'policy.clear', data: {}, by: 'cli' })
+const { seq: last, hash } = y.journal.head
+const kept = { first: 1, last, firstAt: 0, lastAt: clock.now(), hash, file: 'f', bytes: 9, sha256: 's1' }
+engine.attempt('archive', 'journal', { type: 'archive.seal', data: kept, by: 'cli' })
+engine.attempt('archive', 'journal', { type: 'archive.trim', data: { until: last, proven: last }, by: 'cli' })
 engine.attempt('setting', 'queue-max', {
   type: 'setting.set',
   data: { value: '64', start: '512' },

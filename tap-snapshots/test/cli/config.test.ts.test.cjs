@@ -11,6 +11,7 @@ FLAG                   VARIABLE                   VALUE                         
 --port                 QUIPU_PORT                 4000                                    flag
 --grpc                 QUIPU_GRPC                 off                                     default
 --data                 QUIPU_DATA                 ./data                                  default
+--archive-dir          QUIPU_ARCHIVE_DIR          archive                                 default
 --node                 QUIPU_NODES                http://gpu-a,slots=4,label.room=attic   flag
 --embedded             QUIPU_EMBEDDED             on                                      default
 --trust                QUIPU_TRUST                none                                    default

@@ -16,6 +16,8 @@ checkpoint\`) or the head of an audit somewhere else, and give it to the next on
 --expect.
 
   --data DIR              folder of the journal [./data; QUIPU_DATA]
+  --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
+                          QUIPU_ARCHIVE_DIR]
   --expect SEQ:HASH       the head of an earlier audit, which must still be part of the chain
   --since CHECKPOINT      the file of an earlier checkpoint; proves that nothing up to there was
                           changed since
@@ -48,6 +50,8 @@ recorded. Changes nothing, and a house may be running on the folder: what it rea
 in TMPDIR. docs/backtest.md says what is modelled.
 
   --data DIR              folder of the journal [./data; QUIPU_DATA]
+  --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
+                          QUIPU_ARCHIVE_DIR]
   --policy NAMES|all      who decides, several with commas: quipu, round-robin, least-connections,
                           power-of-two, least-tokens, warm-first, eta [quipu]
   --fleet FILE            the nodes and models to ask the question of; begin with what --write-fleet
@@ -91,6 +95,8 @@ is set wins over flags, and stays over restarts.
   --grpc HOST:PORT|off    where the journal is offered over gRPC, in plain text: an address of this
                           machine [off; QUIPU_GRPC]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
+  --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
+                          QUIPU_ARCHIVE_DIR]
   --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
   --embedded on|off       start three simulated nodes when no node is configured and no Ollama
@@ -187,8 +193,8 @@ whose, and what. When the connection breaks it comes back, and goes on where it 
                           09:05", or 90m for so long ago [now, or where --since begins]
   --after SEQ             begin after this fact
   --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
-                          setting, spool, signer, scrub, subscription, refusals; several with commas
-                          [all]
+                          setting, spool, signer, scrub, subscription, refusals, archive; several
+                          with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
@@ -464,6 +470,8 @@ nodes. Every option can also be given as the variable named behind its default.
   --grpc HOST:PORT|off    where the journal is offered over gRPC, in plain text: an address of this
                           machine [off; QUIPU_GRPC]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
+  --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
+                          QUIPU_ARCHIVE_DIR]
   --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
   --embedded on|off       start three simulated nodes when no node is configured and no Ollama
@@ -748,6 +756,7 @@ usage: quipu VERB [options]
   mirror                  show how far the copy in Kafka has come
   restore                 make a journal anew out of its copy in Kafka
   doctor                  say what is wrong with a data folder, and what to do
+  archive                 put older facts into files, and take them off the disk
   simulate                run a trace against a simulated fleet, under several policies
   backtest                run a journal again, under another policy or on another fleet
   erase                   erase what is kept of a request or a client, and prove it
