@@ -216,8 +216,9 @@ export class Engine {
 
   #step(entry: Entry): State {
     const { kind, id } = entry as { kind: Kind; id: string }
+    if (!known.has(entry.type)) throw newer(entry)
     const state = this.state(kind, id)
-    const next = this.#charts[kind]?.step(state, entry)
+    const next = this.#charts[kind].step(state, entry)
     if (next === undefined) {
       const where = `fact ${entry.seq}: ${kind} ${id} is ${said(state)} and cannot take ${entry.type}`
       throw new Failure(
@@ -262,6 +263,14 @@ export class Engine {
     this.#unheard = heard === -1 ? [] : this.#unheard.slice(heard)
     for (const entry of entries) for (const reactor of this.#reactors) reactor.react(entry)
   }
+}
+
+/** Every fact that this release knows. */
+const known: ReadonlySet<string> = new Set(Object.values(entities).flatMap(({ machine }) => machine.events))
+
+function newer({ seq, type }: Entry): Failure {
+  const how = 'a newer Quipu wrote it. Start that one, or restore a copy from before it.'
+  return new Failure('journal.newer', `Fact ${seq} is of a type that is not known here, ${type}: ${how}`)
 }
 
 function said(state: State): string {

@@ -9,6 +9,7 @@
  * a handle that had met a full disk acknowledged 640 facts of which 640 were lost. So nothing is written through
  * that handle again, and what lies on the disk is compared, text by text, with what was waiting.
  */
+import { ANY, later, readerOf } from '../../machines/releases.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { entryOf, hashOf, originOf, seal } from './chain.ts'
@@ -84,8 +85,10 @@ export function journalOver(
   /** One batch at a time; the next is whatever came meanwhile. No timer gathers more for who waits: 2 ms of it cost 60 %. */
   async function drain(): Promise<void> {
     while (waiting.length > 0 && failure === undefined) {
-      const batch = waiting.slice(0, batchEnd(waiting)).map(({ record }) => record)
-      const rejection = await rejectionOf(store.write(durable.seq + 1, batch))
+      const batch = waiting.slice(0, batchEnd(waiting))
+      const records = batch.map(({ record }) => record)
+      const reader = readerOfAll(batch)
+      const rejection = await rejectionOf(store.write(durable.seq + 1, records, reader))
       if (rejection === undefined) written(batch.length)
       else stop(rejection)
     }
@@ -248,6 +251,16 @@ function batchEnd(waiting: readonly Waiting[]): number {
     if (last) end = index + 1
   }
   return end
+}
+
+/** The oldest release that knows all of these. */
+function readerOfAll(batch: readonly Waiting[]): string {
+  let oldest = ANY
+  for (const { entry } of batch) {
+    const reader = readerOf(entry.type, entry.v)
+    if (reader !== oldest && reader !== ANY) oldest = later(reader, oldest)
+  }
+  return oldest
 }
 
 /** Damage stays what it is, any other Failure means: not now. What is no Failure is a bug and ends the process. */

@@ -1,7 +1,7 @@
 /**
  * The folder a journal lives in:
  *
- *   journal.json   which journal this is. Comes last at init; without it nothing is opened
+ *   journal.json   which journal this is, and who may read it. Comes last at init; without it nothing is opened
  *   journal/       LevelDB's files
  *   mark           how far the journal is known to have come (mark.ts)
  *   lock           who has the folder open (lock.ts)
@@ -11,11 +11,14 @@
  */
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { ANY, later, READS } from '../../machines/releases.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { unreadable } from './damage.ts'
 
-const FORMAT = 1
+/** 1 had no `minReader`: 0.1.0 and 0.2.0 refuse what has another format than that. */
+const FORMAT = 2
+const FIRST_FORMAT = 1
 
 export const tablesIn = (dir: string): string => join(dir, 'journal')
 const identityIn = (dir: string): string => join(dir, 'journal.json')
@@ -31,7 +34,7 @@ export async function identify(dir: string): Promise<string | undefined> {
     if (files.length === 0 || draft !== undefined) return undefined
     throw missing(`${tablesIn(dir)} has files, but ${identityIn(dir)}, which says whose they are, is gone`)
   }
-  const id = idIn(text, dir)
+  const { id } = identityOf(text, dir)
   if (!files.includes('CURRENT')) throw missing(`${join(tablesIn(dir), 'CURRENT')} is gone`)
   return id
 }
@@ -49,7 +52,7 @@ export async function init(
   await rm(tablesIn(dir), { recursive: true, force: true })
   await mkdir(tablesIn(dir))
   const draft = await open(draftIn(dir), 'w')
-  const identity = { id, createdAt: new Date(clock.now()).toISOString(), format: FORMAT }
+  const identity = { id, createdAt: new Date(clock.now()).toISOString(), format: FIRST_FORMAT }
   await draft.writeFile(`${JSON.stringify(identity)}\n`)
   await draft.sync()
   await draft.close()
@@ -60,22 +63,48 @@ export async function init(
   return id
 }
 
-function idIn(text: string, dir: string): string {
-  let identity: unknown
+interface Identity {
+  readonly id: string
+  readonly format: number
+  /** The oldest release that knows every fact in it. */
+  readonly minReader: string
+}
+
+function identityOf(text: string, dir: string): Identity {
+  let identity: Partial<Identity> | null = null
   try {
     identity = JSON.parse(text)
   } catch {}
-  const { id, format } = (identity ?? {}) as { id?: unknown; format?: unknown }
-  if (typeof id !== 'string' || typeof format !== 'number') {
+  const { id, format, minReader = ANY } = identity ?? {}
+  if (typeof id !== 'string' || typeof format !== 'number' || !/^\d+\.\d+\.\d+$/.test(String(minReader))) {
     throw unreadable(identityIn(dir))
   }
+  const how = 'Start that one, or restore a copy from before it.'
   if (format > FORMAT) {
-    throw new Failure(
-      'journal.newer',
-      `The journal in ${dir} has format ${format}, and this Quipu knows ${FORMAT}.`,
-    )
+    const said = `The journal in ${dir} has format ${format}, and this Quipu knows ${FORMAT}: a newer one wrote it. ${how}`
+    throw new Failure('journal.newer', said)
   }
-  return id
+  if (later(READS, minReader) !== READS) {
+    const said = `The journal in ${dir} has facts that only Quipu ${minReader} and later know, and this one knows those of ${READS}. ${how}`
+    throw new Failure('journal.newer', said)
+  }
+  return { ...identity, id, format, minReader }
+}
+
+/** The oldest release that may read the journal in `dir`. */
+export async function readerIn(dir: string): Promise<string> {
+  return identityOf(await readFile(identityIn(dir), 'utf8'), dir).minReader
+}
+
+/** Says from now on that only this release and later ones may read it. Whole or not at all, and on the disk. */
+export async function raiseReader(dir: string, minReader: string): Promise<void> {
+  const identity = identityOf(await readFile(identityIn(dir), 'utf8'), dir)
+  const draft = await open(`${identityIn(dir)}.next`, 'w')
+  await draft.writeFile(`${JSON.stringify({ ...identity, format: FORMAT, minReader })}\n`)
+  await draft.sync()
+  await draft.close()
+  await rename(`${identityIn(dir)}.next`, identityIn(dir))
+  await syncFolder(dir)
 }
 
 export function missing(what: string): Failure {

@@ -4,10 +4,11 @@
  * it holds none, and the next attempt begins anew.
  */
 import { mkdir } from 'node:fs/promises'
+import { ANY, later, readerOf } from '../../machines/releases.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
-import { originOf, verify } from './chain.ts'
-import { identify, init } from './folder.ts'
+import { headerOf, originOf, verify } from './chain.ts'
+import { identify, init, raiseReader } from './folder.ts'
 import type { Head } from './journal.ts'
 import { keyOf } from './keys.ts'
 import { lockFolder } from './lock.ts'
@@ -38,6 +39,7 @@ export async function importRecords({ dir, id, records, clock, progress }: Impor
     try {
       await vacant(dir)
       let head: Head = { seq: 0, hash: originOf(id) }
+      let reader = ANY
       const build = async (): Promise<void> => {
         const { level, close } = await openTables(dir, { create: true })
         try {
@@ -46,6 +48,8 @@ export async function importRecords({ dir, id, records, clock, progress }: Impor
             for (const record of page) {
               const seq = head.seq + 1
               head = { seq, hash: verify(record, seq, head.hash) }
+              const { type, v } = headerOf(record)
+              reader = later(readerOf(type, v), reader)
               batch.put(keyOf(seq), record)
             }
             await batch.write({ sync: true })
@@ -56,6 +60,7 @@ export async function importRecords({ dir, id, records, clock, progress }: Impor
         }
       }
       await init(dir, clock, build, id)
+      if (reader !== ANY) await raiseReader(dir, reader)
       const mark = await openMark(dir, clock)
       mark.move(head)
       await mark.close()

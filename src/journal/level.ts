@@ -7,6 +7,7 @@
  */
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { ANY, later } from '../../machines/releases.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { Archives } from './archives.ts'
@@ -15,7 +16,7 @@ import { badTables } from './blocks.ts'
 import { hashOf, originOf } from './chain.ts'
 import { closedFailure, journalOver } from './commit.ts'
 import { gap, illegible, tableBroken, unreadable } from './damage.ts'
-import { identify, init, tablesIn } from './folder.ts'
+import { identify, init, raiseReader, readerIn, tablesIn } from './folder.ts'
 import type { Head, Journal } from './journal.ts'
 import { keyOf, seqOf } from './keys.ts'
 import { type Lock, lockFolder } from './lock.ts'
@@ -65,8 +66,9 @@ export async function openLevelJournal(options: LevelOptions): Promise<Journal> 
       const build = async () => (await openTables(dir, { sublevel, create })).close()
       const id = (await identify(dir)) ?? (await init(dir, clock, build))
       const mark = await openMark(dir, clock)
+      const minReader = await readerIn(dir)
       const archives = new Archives(archivesIn(dir, options.archiveDir), id)
-      const store = levelStore(await openTables(dir, { sublevel }), mark, lock, archives, options)
+      const store = levelStore(await openTables(dir, { sublevel }), mark, lock, archives, minReader, options)
       try {
         const head = await headOf(store, id, mark, options.tailFacts ?? TAIL_FACTS)
         mark.move(head)
@@ -110,6 +112,7 @@ function levelStore(
   mark: Mark,
   lock: Lock,
   archives: Archives,
+  minReader: string,
   { dir, clock, sublevel, reserveBytes = RESERVE_BYTES }: LevelOptions,
 ): LevelStore {
   /** The handle; the promise of the next one while the disk is reopened; or that there is none, and why. */
@@ -152,7 +155,12 @@ function levelStore(
       throw failureOf(error, dir)
     })
 
-  async function write(seq: number, records: readonly string[]): Promise<void> {
+  async function write(seq: number, records: readonly string[], reader: string): Promise<void> {
+    // Before the first fact that older ones do not know, so that they say so.
+    if (reader !== ANY && later(minReader, reader) !== minReader) {
+      await raiseReader(dir, reader)
+      minReader = reader
+    }
     if (clock.monotonic() - lookedAt >= LOOK_MS) await look()
     const { level } = await current
     // A chained batch takes 0.5 µs less a fact than an array.
@@ -235,7 +243,7 @@ function levelStore(
     get base() {
       return base === undefined ? undefined : headOfBase(base)
     },
-    write: (seq, records) => ours(alone(() => write(seq, records))),
+    write: (seq, records, reader) => ours(alone(() => write(seq, records, reader))),
     trim: to => ours(trim(to)),
     blame(damage) {
       const { seq } = damage

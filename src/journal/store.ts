@@ -6,8 +6,11 @@ import { Damage, gap } from './damage.ts'
 import type { Head } from './journal.ts'
 
 export interface Store {
-  /** All of these or none, the first as `seq`; on the disk once it resolves. After a rejection: reopen(). */
-  write(seq: number, records: readonly string[]): Promise<void>
+  /**
+   * All of these or none, the first as `seq`; on the disk once it resolves. After a rejection: reopen(). `reader` is the
+   * oldest release that knows all of them.
+   */
+  write(seq: number, records: readonly string[], reader: string): Promise<void>
   /** Records from `from` to `until` as they lie there: at least one if there is any, at most a thousand. */
   page(from: number, until: number): Promise<readonly string[]>
   /**
