@@ -65,6 +65,15 @@ export const knobs = {
     parse: text,
     sentence: 'folder of archive files, as seen from the data folder',
   }),
+  diskBudgetBytes: knob({
+    flag: 'disk-budget',
+    value: 'BYTES',
+    default: 0,
+    parse: bytes,
+    sentence:
+      'what the data folder may take; at 80 % it warns, beyond it nothing new is taken; 0 is no budget',
+    live: true,
+  }),
   nodes: knob({
     flag: 'node',
     env: 'QUIPU_NODES',

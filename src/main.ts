@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { replicaId } from '../machines/replica.ts'
 import { Archivist } from './archive/archivist.ts'
+import { Budget } from './archive/budget.ts'
 import { bindTo } from './backtest/hindsight.ts'
 import { type BoundPolicy, POLICIES } from './backtest/policies.ts'
 import { Callbacks } from './callbacks/callbacks.ts'
@@ -203,7 +204,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       upstream: ollama,
       hasBlob: (url, digest, signal) => ollama(url).hasBlob(digest, signal),
     })
+    const budget = new Budget({ clock, config, dir, warn })
+    await budget.look()
+    closing.push(() => budget.close())
     const admission = new Admission({
+      budget,
       ...common,
       nodes: api.nodes,
       foresee: order => foresee(seating, order),
@@ -248,6 +253,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       topic && new Mirror({ ...common, topic, onBug, say: (level, line) => server.log[level](line) })
     const gauges = metrics({
       ...common,
+      budget,
       affinity,
       named,
       snapshots,
@@ -274,6 +280,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           vitals: health.vitals,
           samples,
           archivist,
+          budget,
           register: (spec, by) => register(common, spec, 'api', by),
           choose: outlook,
           expect: (open, ahead) => expectWait(seating, open, ahead),
@@ -329,6 +336,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       callbacks.reactor,
       named.reactor,
       archivist.reactor,
+      budget.reactor,
     )
     closing.push(
       journal.watch(() => {

@@ -16,7 +16,7 @@ import { amend } from './amend.ts'
 import type { Nodes } from './nodes.ts'
 import { CLOUD_OFF } from './ollama.ts'
 import { type Peeked, peek } from './peek.ts'
-import { BUSY, type Refused, UNWRITABLE } from './refusals.ts'
+import { BUSY, OVER_BUDGET, type Refused, UNWRITABLE } from './refusals.ts'
 import { readWishes, type Wished } from './wishes.ts'
 
 export interface AdmissionNeeds {
@@ -28,6 +28,8 @@ export interface AdmissionNeeds {
   readonly estimates: EstimatesProjection
   readonly policies: Policies
   readonly nodes: Nodes
+  /** How the data folder stands to its budget; see archive/budget.ts. */
+  readonly budget: { readonly standing: string }
   /** How long it would wait for its turn, and then run; see scheduler/eta.ts. */
   readonly foresee: (order: Order) => Foreseen
 }
@@ -148,14 +150,15 @@ export class Admission {
   }
 
   #refusal({ model = '', cloud, unreadable }: Peeked): Verdict | undefined {
-    const { config, engine } = this.#needs
+    const { budget, config, engine } = this.#needs
     if (unreadable !== undefined) return { as: 'refused', refused: { status: 400, message: unreadable } }
     if (sourceOf(model.trim()).source === 'both') {
       const message = `use either :local or :cloud, not both: "${model.trim()}"`
       return { as: 'refused', refused: { status: 400, message }, native: true }
     }
     if (cloud && !config.cloud) return CLOUDY
-    return engine.writable ? undefined : { as: 'refused', refused: UNWRITABLE }
+    if (!engine.writable) return { as: 'refused', refused: UNWRITABLE }
+    return budget.standing === 'full' ? { as: 'refused', refused: OVER_BUDGET } : undefined
   }
 }
 

@@ -42,6 +42,12 @@ export interface ControlNeeds
     TablesNeeds {
   readonly config: Config
   readonly journal: Journal
+  /** How the data folder stands to its budget. */
+  readonly budget: {
+    readonly budgetBytes: number
+    readonly usedBytes: number
+    readonly standing: 'fine' | 'tight' | 'full'
+  }
   /** Of the package. */
   readonly version: string
   /** Registers a node, or changes it, and resolves to its name. Throws a Failure or a Refusal. */
@@ -64,7 +70,7 @@ export interface Manners {
 const FIRST_LOOK_MS = 2_000
 
 export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
-  const { clock, engine, fleet, history, journal, look, register, requests, version } = needs
+  const { budget, clock, engine, fleet, history, journal, look, register, requests, version } = needs
   const trail = new Trail(needs)
   const hindsight = new Hindsight({ ...needs, ...needs.hindsight })
   const document = openapi(version)
@@ -217,7 +223,16 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     }
     await told(reply, counts)
     const { id, durable, writable } = journal
-    return { name: 'quipu', version, journal: { id, head, hash, durable, writable }, ...counts, links: LINKS }
+    const { budgetBytes, standing, usedBytes } = budget
+    const disk = { used: usedBytes, ...(budgetBytes > 0 && { budget: budgetBytes }), standing }
+    return {
+      name: 'quipu',
+      version,
+      journal: { id, head, hash, durable, writable },
+      disk,
+      ...counts,
+      links: LINKS,
+    }
   })
   hang(app, doors.openapi, () => document)
 
@@ -229,6 +244,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     ({ reply }) => {
       const reasons = [
         ...(engine.writable ? [] : ['the journal cannot be written']),
+        ...(budget.standing === 'full' ? ['the disk budget is used up'] : []),
         ...(upCount(needs) > 0 ? [] : [fleet.state.size === 0 ? 'no node is registered' : 'no node is up']),
       ]
       if (reasons.length === 0) return { status: 'ok' } as const

@@ -32,6 +32,12 @@ export interface MetricsNeeds {
   readonly retries: RetriesProjection
   readonly catalog: Catalog
   readonly jobs: JobsProjection
+  /** How the data folder stands to its budget; see archive/budget.ts. */
+  readonly budget: {
+    readonly budgetBytes: number
+    readonly usedBytes: number
+    readonly standing: string
+  }
   readonly spool: { readonly usage: { readonly bytes: number } }
   /** What the house keeps for a fast start; see snapshots/snapshots.ts. */
   readonly snapshots: { readonly figures: SnapshotFigures }
@@ -291,7 +297,8 @@ export function metrics(needs: MetricsNeeds): Metrics {
 
 /** What is read when it is asked for. */
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
-  const { affinity, breakers, clock, fleet, jobs, journal, requests, residency, retries, spool } = needs
+  const { affinity, breakers, budget, clock, fleet, jobs, journal, requests, residency, retries, spool } =
+    needs
   const { checkpoints, mirror, named, scrub, snapshots, vitals, version } = needs
 
   function gauge<L extends string>(
@@ -392,6 +399,12 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
     'Of a webhook: failures in a row, up to now',
     label,
     subscriptions(({ failing }) => failing?.failures ?? 0),
+  )
+
+  single('quipu_disk_used_bytes', 'What the data folder takes', () => budget.usedBytes)
+  single('quipu_disk_budget_bytes', 'What it may take; 0 where nobody said', () => budget.budgetBytes)
+  single('quipu_disk_intake_paused', 'Is nothing new taken, because that is used up?', () =>
+    budget.standing === 'full' ? 1 : 0,
   )
 
   single('quipu_journal_head_seq', 'The last fact decided', () => journal.head.seq)

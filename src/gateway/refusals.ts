@@ -23,6 +23,13 @@ export const UNWRITABLE: Refused = {
   headers: { 'Retry-After': '10' },
 }
 
+/** The operator said how much the data folder may take. */
+export const OVER_BUDGET: Refused = {
+  status: 503,
+  message: 'the house has used up its disk budget, so it takes nothing new; see /quipu',
+  headers: { 'Retry-After': '60' },
+}
+
 export const STOPPING: Refused = {
   status: 503,
   message: 'the house is stopping; ask again when it is back',

@@ -552,6 +552,11 @@ export const Index = Type.Object({
     durable: whole('seq of the last fact known to be on disk'),
     writable: yes('may anything new be decided?'),
   }),
+  disk: Type.Object({
+    used: whole('bytes that the data folder takes'),
+    budget: maybe(whole('bytes that it may take; left out where there is no budget')),
+    standing: word(['fine', 'tight', 'full'], 'tight: 80 % are used; full: nothing new is taken'),
+  }),
   nodes: Type.Object({ total: whole('registered'), up: whole('may be given work') }),
   requests: Type.Object({ waiting: whole('in the queue'), running: whole('on a node') }),
   links: Type.Record(Type.String(), Type.String(), { description: 'the other doors' }),

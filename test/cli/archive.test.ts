@@ -65,7 +65,11 @@ t.test('a house that runs on the folder does it', async t => {
   const at = ['--data', dir, '--port', String(house.port)]
   const sealed = await run(t, ['archive', ...at, '--before', '2100-01-01', '--json'])
   t.match(sealed, { code: 0, err: '' })
-  t.match(JSON.parse(sealed.out), { sealed: 500, files: [{ first: 1, last: 500 }], work: { state: 'done' } })
+  t.match(JSON.parse(sealed.out), {
+    sealed: house.journal.durable - 1,
+    files: [{ first: 1 }],
+    work: { state: 'done' },
+  })
   t.match(await run(t, ['archive', '--port', String(house.port), '--data', join(dir, 'nowhere')]), {
     code: 0,
     out: /1 file,/,

@@ -462,6 +462,7 @@ export const index = {
   name: 'quipu',
   version: '0.1.0',
   journal: { id: ID, head: 30, hash, durable: 30, writable: true },
+  disk: { used: 70_000_000, standing: 'fine' },
   nodes: { total: 3, up: 1 },
   requests: { waiting: 2, running: 3 },
   links: {},

@@ -106,7 +106,9 @@ export async function openDoors(
     call: async () => ({ status: 204 }),
     mayCall: () => {},
   })
+  const budget = { usedBytes: 1, budgetBytes: 2, standing: 'fine' } as const
   const gauges = metrics({
+    budget,
     ...common,
     named,
     spool,
@@ -145,6 +147,7 @@ export async function openDoors(
         look,
         samples,
         archivist: { dir: '/archive', work: undefined, seal: () => {}, trim: () => {} },
+        budget,
         register: (spec, by) => register(common, spec, 'api', by),
         choose: open => choose(common, open),
         expect: (open, ahead) => expectWait(common, open, ahead),

@@ -12,6 +12,7 @@ FLAG                   VARIABLE                   VALUE                         
 --grpc                 QUIPU_GRPC                 off                                     default
 --data                 QUIPU_DATA                 ./data                                  default
 --archive-dir          QUIPU_ARCHIVE_DIR          archive                                 default
+--disk-budget          QUIPU_DISK_BUDGET          0                                       default
 --node                 QUIPU_NODES                http://gpu-a,slots=4,label.room=attic   flag
 --embedded             QUIPU_EMBEDDED             on                                      default
 --trust                QUIPU_TRUST                none                                    default

@@ -97,6 +97,8 @@ is set wins over flags, and stays over restarts.
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
                           QUIPU_ARCHIVE_DIR]
+  --disk-budget BYTES     what the data folder may take; at 80 % it warns, beyond it nothing new is
+                          taken; 0 is no budget [0; QUIPU_DISK_BUDGET]
   --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
   --embedded on|off       start three simulated nodes when no node is configured and no Ollama
@@ -472,6 +474,8 @@ nodes. Every option can also be given as the variable named behind its default.
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
                           QUIPU_ARCHIVE_DIR]
+  --disk-budget BYTES     what the data folder may take; at 80 % it warns, beyond it nothing new is
+                          taken; 0 is no budget [0; QUIPU_DISK_BUDGET]
   --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
   --embedded on|off       start three simulated nodes when no node is configured and no Ollama
