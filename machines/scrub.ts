@@ -11,8 +11,10 @@ import { type Decide, entity, type Message } from './entity.ts'
 export type ScrubFact = Message<
   'scrub.damaged',
   {
-    /** The first fact that is missing or not what was written. */
-    readonly seq: number
+    /** The first fact that is missing or not what was written; not there where a whole table cannot be trusted. */
+    readonly seq?: number
+    /** LevelDB's file, then. */
+    readonly table?: string
     /** `journal.gap` or `journal.broken`. */
     readonly code: string
   }
@@ -21,14 +23,14 @@ export type ScrubFact = Message<
 export type ScrubCommand = Message<'scrub.report', ScrubFact['data']>
 
 export interface ScrubContext {
-  /** Places that were told of, the last ones, as `seq code`. */
+  /** Places that were told of, the last ones. */
   readonly told: readonly string[]
 }
 
 /** As many as a scrub reports of. */
 const TOLD_MAX = 16
 
-const placeOf = ({ seq, code }: ScrubFact['data']): string => `${seq} ${code}`
+const placeOf = ({ seq, table, code }: ScrubFact['data']): string => `${seq ?? table} ${code}`
 
 const machine = setup({ types: { context: {} as ScrubContext, events: {} as ScrubFact } }).createMachine({
   id: 'scrub',

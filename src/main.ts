@@ -39,8 +39,10 @@ import { subscriptions } from './gateway/subscriptions.ts'
 import { TurnedAway } from './gateway/turned.ts'
 import { Archives } from './journal/archives.ts'
 import { Beginnings } from './journal/beginning.ts'
+import { badTables } from './journal/blocks.ts'
 import { Damage } from './journal/damage.ts'
 import { Feed } from './journal/feed.ts'
+import { tablesIn } from './journal/folder.ts'
 import type { Journal } from './journal/journal.ts'
 import { archivesIn, openLevelJournal } from './journal/level.ts'
 import { Stories } from './journal/stories.ts'
@@ -143,7 +145,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     })
     await checkpoints.open()
     closing.push(() => checkpoints.close())
-    const scrub = new Scrub({ ...common, dir: onDisk, warn })
+    const scrub = new Scrub({
+      ...common,
+      dir: onDisk,
+      tables: seen => badTables(tablesIn(dir), seen),
+      warn: message => warn(message),
+    })
     closing.push(() => scrub.close())
 
     const spool = await openSpool({ dir, clock, bytesMax: config.spoolMaxBytes })

@@ -4,6 +4,9 @@
  *
  *   waits ──a day after the last one began──▶ reads a page, rests 19 times as long ──the end──▶ waits
  *
+ * First the checksums of LevelDB's tables are looked at, without LevelDB: over some damaged ones it ends the process in the
+ * middle of a read, which nobody can catch. With one of those, nothing is read through it.
+ *
  * What is damaged becomes a fact, a line in the log and a metric, and the rest is read all the same: whether the house
  * can go on is for people to say. Where it stands is written down every minute, and a restart goes on from there.
  */
@@ -22,6 +25,10 @@ export interface ScrubNeeds {
   readonly config: { readonly scrubMs: number }
   /** The data folder; undefined where the journal is in memory only. Then nothing is read again. */
   readonly dir: string | undefined
+  /** LevelDB's tables that are not what was written; `seen` is awaited every few KiB. */
+  readonly tables?: (
+    seen: () => Promise<void>,
+  ) => Promise<readonly { readonly name: string; readonly at: number }[]>
   readonly warn: (message: string) => void
 }
 
@@ -43,6 +50,8 @@ export interface ScrubState {
 const PAGE_FACTS = 1_000
 /** For each millisecond of reading, so many of rest: 5 % of a core. */
 const REST = 19
+/** Of tables, as much as takes so long is read at once. */
+const TABLES_MS = 2
 /** However quick a page was: the smallest step of the clock says little. */
 const REST_MIN_MS = 5
 const LOOK_MS = 60_000
@@ -62,6 +71,9 @@ export class Scrub {
   #savedAt = 0
   #timer: Timer | undefined
   #reading: Promise<void> | undefined
+  /** Have the tables been looked at, in this go and by this process? */
+  #looked = false
+  #wake = (): void => {}
   #closed = false
 
   constructor(needs: ScrubNeeds) {
@@ -91,6 +103,7 @@ export class Scrub {
   async close(): Promise<void> {
     this.#closed = true
     this.#timer?.cancel()
+    this.#wake()
     await this.#reading
     if (this.#state.after !== undefined) await this.#save()
   }
@@ -111,8 +124,10 @@ export class Scrub {
       // A clock that was put back must not put it off for years.
       if (due > 0 && due <= config.scrubMs) return this.#next(Math.min(due, LOOK_MS))
       this.#state = { ...this.#state, beganAt: clock.now(), after: 0, busyMs: 0, bad: 0 }
+      this.#looked = false
       return this.#next(REST_MIN_MS)
     }
+    if (!this.#looked && !(await this.#tables())) return this.#closed ? undefined : this.#end(after)
     if (after >= journal.durable) return this.#end(after)
     const began = clock.monotonic()
     const until = Math.min(after + PAGE_FACTS, journal.durable)
@@ -133,6 +148,32 @@ export class Scrub {
     this.#next(LOOK_MS)
   }
 
+  /** False where LevelDB had better not read them, or the house closes. */
+  async #tables(): Promise<boolean> {
+    const { clock, tables = async () => [] } = this.#needs
+    let began = clock.monotonic()
+    let busyMs = 0
+    const seen = async (): Promise<void> => {
+      const spent = clock.monotonic() - began
+      if (spent < TABLES_MS || this.#closed) return
+      busyMs += spent
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+        this.#timer = clock.after(spent * REST, resolve)
+      })
+      began = clock.monotonic()
+    }
+    const bad = await tables(seen)
+    this.#state = { ...this.#state, busyMs: this.#state.busyMs + busyMs }
+    this.#looked = true
+    for (const { name, at } of bad) {
+      this.#tell(`${name} is not what LevelDB wrote, from byte ${at} on; nothing is read again.`, {
+        table: name,
+      })
+    }
+    return bad.length === 0 && !this.#closed
+  }
+
   /** False where it cannot be read for now. */
   async #page(after: number, until: number): Promise<boolean> {
     try {
@@ -149,14 +190,22 @@ export class Scrub {
   }
 
   #found({ seq = 0, code, message }: Damage, first: number): void {
-    const { engine, warn } = this.#needs
     // The record before a page belongs to the page before, which has told of it.
     if (seq < first && this.#state.bad > 0) return
+    this.#tell(message, { seq, code })
+  }
+
+  #tell(
+    message: string,
+    place: { readonly seq?: number; readonly table?: string; readonly code?: string },
+  ): void {
+    const { engine, warn } = this.#needs
     this.#state = { ...this.#state, bad: this.#state.bad + 1 }
     if (this.#state.bad > TOLD_MAX) return
     warn(`The scrub found damage: ${message}`)
     try {
-      engine.attempt('scrub', 'journal', { type: 'scrub.report', data: { seq, code }, by: 'scrub' })
+      const data = { code: 'journal.broken', ...place }
+      engine.attempt('scrub', 'journal', { type: 'scrub.report', data, by: 'scrub' })
     } catch (error) {
       // The journal takes nothing now; the next scrub finds the same.
       if (!(error instanceof Failure)) throw error

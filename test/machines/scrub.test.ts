@@ -19,6 +19,16 @@ t.test('a damaged place is told of once, however often it is found', async t => 
   given(t, scrub, damaged(7), damaged(8)).when(report(7)).answers([], 'damaged')
 })
 
+t.test('a table is a place, too', async t => {
+  const data = { table: '000007.ldb', code: 'journal.broken' } as const
+  given(t, scrub, damaged(7))
+    .when({ type: 'scrub.report', at: 1_000, data })
+    .answers([{ type: 'scrub.damaged', data }], 'damaged')
+  given(t, scrub, { type: 'scrub.damaged', at: 1_000, data })
+    .when({ type: 'scrub.report', at: 1_000, data })
+    .answers([], 'damaged')
+})
+
 t.test('after many other places it is news again', async t => {
   const others = Array.from({ length: 16 }, (_, i) => damaged(100 + i))
   given(t, scrub, damaged(7), ...others)

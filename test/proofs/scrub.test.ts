@@ -7,7 +7,7 @@ import { Engine } from '../../src/engine/engine.ts'
 import { Failure } from '../../src/failure.ts'
 import type { Journal } from '../../src/journal/journal.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
-import { Scrub } from '../../src/proofs/scrub.ts'
+import { Scrub, type ScrubNeeds } from '../../src/proofs/scrub.ts'
 import { write } from '../journal/facts.ts'
 import { dataFolder } from './stand.ts'
 
@@ -28,13 +28,20 @@ async function stand(
     records,
     scrubMs = DAY_MS,
     clock = virtualClock(),
-  }: { dir: string; records: string[]; scrubMs?: number; clock?: VirtualClock },
+    tables = async () => [],
+  }: {
+    dir: string
+    records: string[]
+    scrubMs?: number
+    clock?: VirtualClock
+    tables?: NonNullable<ScrubNeeds['tables']>
+  },
 ): Promise<Stand> {
   const journal = openMemoryJournal({ records, clock })
   const engine = new Engine(journal, clock, [])
   const warned: string[] = []
   const warn = (message: string): void => void warned.push(message)
-  const scrub = new Scrub({ engine, journal, clock, config: { scrubMs }, dir, warn })
+  const scrub = new Scrub({ engine, journal, clock, config: { scrubMs }, dir, tables, warn })
   await scrub.open()
   scrub.start()
   t.teardown(() => scrub.close())
@@ -175,6 +182,25 @@ t.test('a state that cannot be read, or is of another journal, begins anew', asy
     t.equal(house.warned.length, warnings)
     await until(house, ({ last }) => last?.facts === 10)
   }
+})
+
+t.test('a table whose checksums do not fit is told of, and nothing is read through LevelDB', async t => {
+  const records = await written(10)
+  let looks = 0
+  const tables = async (seen: () => Promise<void>) => {
+    looks += 1
+    await seen()
+    return [{ name: '000005.ldb', at: 4_096 }]
+  }
+  const house = await stand(t, { dir: dataFolder(t), records, tables })
+  house.journal.records = () => {
+    throw new Error('it is read')
+  }
+  await until(house, ({ last }) => last !== undefined)
+  t.match(house.scrub.state.last, { facts: 0, bad: 1 })
+  t.match(house.warned, [/000005\.ldb is not what LevelDB wrote, from byte 4096 on/])
+  t.same(JSON.parse(records[10]!.split('\n')[2]!), { code: 'journal.broken', table: '000005.ldb' })
+  t.equal(looks, 1)
 })
 
 t.test('with 0 nothing is read, and a disk that cannot be read for now is no damage', async t => {
