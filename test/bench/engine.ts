@@ -37,7 +37,7 @@ export async function engineBench(): Promise<Row[]> {
   ]
 }
 
-function live(engine: Engine, id: string): void {
+export function live(engine: Engine, id: string): void {
   const data = {
     path: '/api/chat',
     model: 'tiny:latest',

@@ -1,10 +1,11 @@
-/** `npm run bench [-- journal|engine|schedule|relay|spool|embedding …]`: runs the benchmarks and prints their figures. */
+/** `npm run bench [-- journal|engine|audit|schedule|relay|spool|embedding …]`: runs the benchmarks and prints their figures. */
 import { loadavg } from 'node:os'
 import type { Row } from './row.ts'
 
 const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   journal: async () => (await import('./journal.ts')).journalBench(),
   engine: async () => (await import('./engine.ts')).engineBench(),
+  audit: async () => (await import('./audit.ts')).auditBench(),
   schedule: async () => (await import('./schedule.ts')).scheduleBench(),
   relay: async () => (await import('./relay.ts')).relayBench(),
   spool: async () => (await import('./spool.ts')).spoolBench(),
