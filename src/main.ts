@@ -238,6 +238,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     closing.push(() => marks.close())
     const named = new Subscriptions({
       ...common,
+      turns: reading.feed.turns,
       marks,
       wantedBy: filter => wantedBy(filter, reading.stories),
       targets: targetsIn(spool),
@@ -307,7 +308,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           mayCall: target => caller.check(target),
         })
         await app.register(workers, { ...common, leases, tidy: work.tidy })
-        await app.register(events, { ...common, ...reading })
+        await app.register(events, { ...common, ...reading, named })
         await app.register(checkpointDoors, { ...common, checkpoints })
         await app.register(subscriptions, { ...common, ...reading, named })
         await app.register(mirrorDoor, { ...common, mirror })

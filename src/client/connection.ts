@@ -74,7 +74,7 @@ export async function connect(call: Call): Promise<Connection> {
   return { journal, mark: Number(response.headers.get('x-quipu-mark')), frames: read() }
 }
 
-function absent(url: string, error: unknown): SubscriptionError {
+export function absent(url: string, error: unknown): SubscriptionError {
   const { code = '', message = '' } = ((error as Error).cause ?? {}) as { code?: string; message?: string }
   const why = code === 'ECONNREFUSED' || message === '' ? '' : ` (${message})`
   return new SubscriptionError('house.absent', `no house answers at ${url}${why}`, {
@@ -83,7 +83,7 @@ function absent(url: string, error: unknown): SubscriptionError {
   })
 }
 
-function broken(url: string): (error: unknown) => never {
+export function broken(url: string): (error: unknown) => never {
   return cause => {
     const said = `the house at ${url} broke off in the middle of its answer`
     throw new SubscriptionError('house.silent', said, { cause, retryable: true })
@@ -91,7 +91,7 @@ function broken(url: string): (error: unknown) => never {
 }
 
 /** The house's own words; anything else means that somebody else lives there, or stands before it. */
-async function refusal(url: string, response: Response): Promise<SubscriptionError> {
+export async function refusal(url: string, response: Response): Promise<SubscriptionError> {
   const { status } = response
   const text = await response.text()
   let told: { readonly error?: unknown; readonly code?: unknown } | null = null

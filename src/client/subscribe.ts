@@ -8,6 +8,14 @@
  *     save(facts.mark)
  *   }
  *
+ * With a `name`, the house keeps the mark:
+ *
+ *   const facts = subscribe({ name: 'billing', types: ['request.completed'], from: 'start' })
+ *   for await (const fact of facts) {
+ *     count(fact.data.outputTokens)
+ *     await facts.ack()
+ *   }
+ *
  * A fact is handed over once, as long as this runs. Who saves the mark after it has dealt with a fact, and begins there
  * the next time, misses none; what it had dealt with and not saved comes again, with the same seq.
  */
@@ -15,6 +23,8 @@ import type { Kind } from '../../machines/index.ts'
 import type { Entry } from '../journal/journal.ts'
 import { type Connection, connect } from './connection.ts'
 import type { Frame } from './frames.ts'
+import { Named } from './named.ts'
+import { type House, houseOf } from './post.ts'
 import { SubscriptionError, type Trouble } from './trouble.ts'
 
 /** A fact, by its `type`. Where its data has been forgotten, `data` is null. docs/facts.md tells what they mean. */
@@ -68,9 +78,27 @@ export interface SubscribeOptions {
   readonly onTrouble?: (trouble: Trouble) => void
 }
 
+/** A named subscription, followed by one reader alone: where another begins, this one ends with an error. */
+export interface NamedOptions extends SubscribeOptions {
+  /**
+   * Its name at the house. It goes on where the last reader of that name had acknowledged. With filters, or `from`, it is
+   * made where it is not there; one that is there and wants other facts is an error.
+   */
+  readonly name: string
+  readonly from?: 'start' | 'now' | number | Date
+}
+
 export interface Subscription extends AsyncIterable<Fact> {
   /** Right after the fact that was handed over last; undefined until the house has answered. */
   readonly mark: Mark | undefined
+}
+
+export interface NamedSubscription extends Subscription {
+  /**
+   * Has the house remember that this fact and all before it are dealt with; without one, all that were handed over.
+   * Resolves when it does. Rejects with a SubscriptionError, after which a later one makes good for it.
+   */
+  ack(fact?: Pick<Fact, 'seq'>): Promise<void>
 }
 
 const SILENCE_MAX_MS = 40_000
@@ -79,27 +107,39 @@ const WAIT_MAX_MS = 10_000
 const ATTEMPTS_MAX = 100
 
 /** Throws a SubscriptionError where going on would be of no use. */
-export function subscribe(options: SubscribeOptions = {}): Subscription {
+export function subscribe(options: NamedOptions): NamedSubscription
+export function subscribe(options?: SubscribeOptions): Subscription
+export function subscribe(options: SubscribeOptions & { readonly name?: string } = {}): Subscription {
   return new Following(options)
 }
 
-class Following implements Subscription {
-  readonly #options: SubscribeOptions
-  readonly #url: string
+class Following implements NamedSubscription {
+  readonly #options: SubscribeOptions & { readonly name?: string }
+  readonly #house: House
+  readonly #named: Named | undefined
+  #made = false
   readonly #filtered: boolean
   #mark: Mark | undefined
   #attempts = 0
 
-  constructor(options: SubscribeOptions) {
+  constructor(options: SubscribeOptions & { readonly name?: string }) {
     this.#options = options
-    this.#url = (options.url ?? 'http://127.0.0.1:11435').replace(/\/+$/, '')
-    const { from, kinds, types, ids, clients, models, nodes, since, until } = options
-    this.#filtered = [kinds, types, ids, clients, models, nodes, since, until].some(it => it !== undefined)
+    this.#house = houseOf(options)
+    this.#named = options.name === undefined ? undefined : new Named(this.#house, options.name)
+    const { name, from, kinds, types, ids, clients, models, nodes, since, until } = options
+    this.#filtered = [name, kinds, types, ids, clients, models, nodes, since, until].some(
+      it => it !== undefined,
+    )
     if (typeof from === 'object' && !(from instanceof Date)) this.#mark = from
   }
 
   get mark(): Mark | undefined {
     return this.#mark
+  }
+
+  async ack(fact?: Pick<Fact, 'seq'>): Promise<void> {
+    const seq = fact?.seq ?? this.#mark?.seq
+    if (seq !== undefined) await this.#named!.ack(seq)
   }
 
   /** Goes on at the mark, where it was iterated before. One at a time. */
@@ -117,7 +157,7 @@ class Following implements Subscription {
             if (signal?.aborted) return
           }
         }
-        const said = `the house at ${this.#url} has ended the stream; it is stopping, perhaps`
+        const said = `the house at ${this.#house.url} has ended the stream; it is stopping, perhaps`
         throw new SubscriptionError('house.silent', said, { retryable: true })
       } catch (error) {
         if (signal?.aborted) return
@@ -127,22 +167,28 @@ class Following implements Subscription {
     }
   }
 
-  #connect(): Promise<Connection> {
-    const { signal, silenceMaxMs = SILENCE_MAX_MS, headers = {} } = this.#options
-    return connect({
-      url: this.#url,
-      query: this.#query(),
-      headers,
-      // Looked up when it is needed, so that a test may put another one in its place.
-      fetch: this.#options.fetch ?? ((input, init) => fetch(input, init)),
-      silenceMaxMs,
-      signal,
-    })
+  async #connect(): Promise<Connection> {
+    const { signal, silenceMaxMs = SILENCE_MAX_MS } = this.#options
+    await this.#make()
+    return connect({ ...this.#house, query: this.#query(), silenceMaxMs, signal })
   }
 
-  #query(): Record<string, string | undefined> {
-    const { kinds, types, ids, clients, models, nodes, since, until, from = 'now' } = this.#options
-    const filter = {
+  /** A named subscription, where it was said what it wants. */
+  async #make(): Promise<void> {
+    const { from, signal } = this.#options
+    const given = Object.entries(this.#filter()).filter(
+      (pair): pair is [string, string] => pair[1] !== undefined,
+    )
+    if (this.#named === undefined || this.#made || (given.length === 0 && from === undefined)) return
+    const whence =
+      from === undefined ? {} : { from: from instanceof Date ? from.toISOString() : String(from) }
+    await this.#named.make({ filter: Object.fromEntries(given), ...whence }, signal)
+    this.#made = true
+  }
+
+  #filter(): Record<string, string | undefined> {
+    const { kinds, types, ids, clients, models, nodes, since, until } = this.#options
+    return {
       kind: kinds?.join(','),
       type: types?.join(','),
       id: ids?.join(','),
@@ -152,18 +198,23 @@ class Following implements Subscription {
       since: since?.toISOString(),
       until: until?.toISOString(),
     }
+  }
+
+  #query(): Record<string, string | undefined> {
+    const { name, since, from = 'now' } = this.#options
+    const filter = name === undefined ? this.#filter() : { subscription: name }
     if (this.#mark !== undefined) {
       const { journal, seq, seen } = this.#mark
       return { ...filter, after: String(seq), journal, seen }
     }
-    if (from === 'now' && since !== undefined) return filter
+    if (name !== undefined || (from === 'now' && since !== undefined)) return filter
     return { ...filter, from: from instanceof Date ? from.toISOString() : String(from) }
   }
 
   #begin({ journal, mark }: Connection): void {
     if (this.#mark === undefined) this.#mark = { journal, seq: mark }
     else if (this.#mark.journal !== journal) {
-      const said = `the journal at ${this.#url} is ${journal}, and the mark is from ${this.#mark.journal}`
+      const said = `the journal at ${this.#house.url} is ${journal}, and the mark is from ${this.#mark.journal}`
       throw new SubscriptionError('events.foreign', said)
     }
   }

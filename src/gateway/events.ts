@@ -14,7 +14,7 @@ import type { Beginnings } from '../journal/beginning.ts'
 import type { Feed } from '../journal/feed.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import type { Stories } from '../journal/stories.ts'
-import { type Wanted, wantedBy } from '../journal/wanted.ts'
+import { type Filter, type Wanted, wantedBy } from '../journal/wanted.ts'
 import { doors, hang } from './doors.ts'
 import { type Known, verify } from './known.ts'
 import { type Form, line, Pieces, sse } from './pieces.ts'
@@ -27,6 +27,14 @@ export interface EventsNeeds {
   readonly feed: Feed
   readonly stories: Stories
   readonly beginnings: Beginnings
+  /** Where a named subscription goes on, and what it wants; see subscriptions/subscriptions.ts. */
+  readonly named: {
+    follow(
+      name: string,
+      signal: AbortSignal,
+      cut: (failure: Failure) => void,
+    ): { readonly after: number; readonly filter: Filter }
+  }
 }
 
 /** Proxies drop what is silent for 30 or 60 s. */
@@ -37,17 +45,17 @@ const RETRY_MS = 1_000
 type Query = Given<typeof EventsQuery>
 
 export const events: FastifyPluginAsync<EventsNeeds> = async (app, needs) => {
-  const { clock, journal, feed, stories, beginnings } = needs
+  const { clock, journal, feed, stories, beginnings, named } = needs
   const forms = { sse: new Pieces(sse), ndjson: new Pieces(line) }
 
   app.addHook('preClose', async () => feed.close())
 
   /** Counts a reader in, and out when its connection is over. */
-  function enter(res: ServerResponse): AbortSignal {
+  function enter(res: ServerResponse): AbortController {
     const reader = feed.enter()
     if (res.destroyed) reader.abort()
     else res.once('close', () => reader.abort())
-    return reader.signal
+    return reader
   }
 
   /** Facts to a reader until it leaves, is cut, or the house closes. */
@@ -78,6 +86,7 @@ export const events: FastifyPluginAsync<EventsNeeds> = async (app, needs) => {
       lastWords = cut(error, form)
     } finally {
       rest()
+      if (signal.reason instanceof Failure) lastWords = cut(signal.reason, form)
       writer.end(lastWords)
     }
   }
@@ -92,12 +101,31 @@ export const events: FastifyPluginAsync<EventsNeeds> = async (app, needs) => {
     return after ?? beginnings.mark(from ?? since ?? 'now', signal)
   }
 
+  /** The reader of a named subscription, alone: whoever comes later takes its place. */
+  function follow(
+    request: FastifyRequest,
+    query: Query,
+    reader: AbortController,
+  ): { wanted: Wanted | undefined; after: number } {
+    const stray = ITS_OWN.find(field => query[field] !== undefined)
+    if (stray !== undefined) {
+      const said = `${stray} does not go with subscription, which says itself where to begin, and with what`
+      throw new Refusal('request.invalid', said)
+    }
+    const { after, filter } = named.follow(query.subscription!, reader.signal, why => reader.abort(why))
+    const mark = lastEventId(request) ?? query.after ?? after
+    return { wanted: wantedBy(filter, stories), after: mark }
+  }
+
   hang(app, doors.events, async ({ query, request, reply }) => {
-    const wanted = wantedBy(query, stories)
     const form = formOf(request, query)
     const res = reply.raw
-    const signal = enter(res)
-    const after = await markOf(request, query, signal)
+    const reader = enter(res)
+    const { signal } = reader
+    const { wanted, after } =
+      query.subscription === undefined
+        ? { wanted: wantedBy(query, stories), after: await markOf(request, query, signal) }
+        : follow(request, query, reader)
     await verify(journal, knownOf(query, after))
     reply.hijack()
     res.writeHead(200, {
@@ -115,7 +143,7 @@ export const events: FastifyPluginAsync<EventsNeeds> = async (app, needs) => {
   hang(app, doors.journal, async ({ query: { after = 0, limit = JOURNAL_LIMIT }, reply }) => {
     const { durable } = journal
     const res = reply.raw
-    const signal = enter(res)
+    const { signal } = enter(res)
     const done = await feed.turns.take(signal)
     res.once('close', done)
     // The first page before the head: what cannot be read at all is an error with a status.
@@ -153,6 +181,9 @@ export const events: FastifyPluginAsync<EventsNeeds> = async (app, needs) => {
     }
   }
 }
+
+/** Of the query, what a named subscription has a word of its own on. */
+const ITS_OWN = ['from', 'kind', 'type', 'id', 'client', 'model', 'node', 'since', 'until'] as const
 
 function formOf({ headers }: FastifyRequest, { format }: Query): Form {
   return format ?? (headers.accept?.includes('application/x-ndjson') ? 'ndjson' : 'sse')

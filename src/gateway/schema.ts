@@ -418,6 +418,12 @@ export const EventsQuery = query({
   format: maybe(
     word(['sse', 'ndjson'], 'sse unless told; the Accept header application/x-ndjson says the same'),
   ),
+  subscription: maybe(
+    Type.String({
+      maxLength: 63,
+      description: 'go on at the mark of this named subscription, with its filter',
+    }),
+  ),
   journal: maybe(
     Type.String({ maxLength: 64, description: 'refuse where the journal is not the one with this id' }),
   ),

@@ -4,16 +4,15 @@
  */
 import { Refusal } from '../../machines/entity.ts'
 import type { Clock, Timer } from '../clock.ts'
-import type { Entry, Journal } from '../journal/journal.ts'
+import type { Entry } from '../journal/journal.ts'
 import type { Subscription } from '../projections/subscriptions.ts'
 import type { Marks } from './marks.ts'
 import { news } from './news.ts'
-import { Scan, type Wanted } from './scan.ts'
+import { Scan, type ScanNeeds, type Wanted } from './scan.ts'
 import { Stretches } from './stretches.ts'
 
-export interface ReaderNeeds {
+export interface ReaderNeeds extends ScanNeeds {
   readonly clock: Clock
-  readonly journal: Journal
   readonly marks: Marks
 }
 
@@ -56,7 +55,7 @@ export class Reader {
   constructor(needs: ReaderNeeds, subscription: Subscription, wanted: Wanted | undefined) {
     this.#needs = needs
     this.#which = { name: subscription.name, seq: subscription.seq }
-    this.#scan = new Scan(needs.journal, wanted)
+    this.#scan = new Scan(needs, wanted)
     const { after } = subscription
     const mark = needs.marks.of(this.#which) ?? after
     // One beyond the end comes from facts that this journal has lost.

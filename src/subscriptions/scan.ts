@@ -23,19 +23,25 @@ export interface Found {
 /** Looked at in one go. Whoever wants more asks again, and others have their turn in between. */
 const LOOK_FACTS = 1_000
 
+export interface ScanNeeds {
+  readonly journal: Journal
+  /** Who is behind reads the disk in turns; see journal/feed.ts. */
+  readonly turns: { take(signal: AbortSignal): Promise<() => void> }
+}
+
 export class Scan {
-  readonly #journal: Journal
+  readonly #needs: ScanNeeds
   /** Undefined where all are. */
   readonly #wanted: Wanted | undefined
   /** What was found and not asked for: the next look most often begins there. */
   #rest: (Found & { readonly after: number }) | undefined
 
-  constructor(journal: Journal, wanted: Wanted | undefined) {
-    this.#journal = journal
+  constructor(needs: ScanNeeds, wanted: Wanted | undefined) {
+    this.#needs = needs
     this.#wanted = wanted
   }
 
-  /** One look at a page of the journal at most. Throws the journal's Failures. */
+  /** One look at a page of the journal at most. Throws the journal's Failures, and `house.busy`. */
   async look({ after, through, max }: Piece, signal: AbortSignal): Promise<Found> {
     const seen = this.#rest?.after === after ? this.#rest : await this.#page(after, through, signal)
     this.#rest = undefined
@@ -47,19 +53,25 @@ export class Scan {
   }
 
   async #page(after: number, through: number, signal: AbortSignal): Promise<Found> {
-    const until = Math.min(through, this.#journal.durable, after + LOOK_FACTS)
+    const until = Math.min(through, this.#needs.journal.durable, after + LOOK_FACTS)
     if (until <= after) return { facts: [], through: after }
     const facts: Entry[] = []
-    for await (const page of this.#pages(after, until)) {
+    for await (const page of this.#pages(after, until, signal)) {
       const piece = page.at(-1)!.seq <= until ? page : page.filter(({ seq }) => seq <= until)
       facts.push(...((await this.#wanted?.of(piece, signal)) ?? piece))
     }
     return { facts, through: until }
   }
 
-  async *#pages(after: number, until: number): AsyncGenerator<readonly Entry[]> {
-    const recent = this.#journal.recent(after)
-    if (recent === undefined) yield* this.#journal.read({ after, until })
-    else yield recent
+  async *#pages(after: number, until: number, signal: AbortSignal): AsyncGenerator<readonly Entry[]> {
+    const { journal, turns } = this.#needs
+    const recent = journal.recent(after)
+    if (recent !== undefined) return yield recent
+    const done = await turns.take(signal)
+    try {
+      yield* journal.read({ after, until })
+    } finally {
+      done()
+    }
   }
 }

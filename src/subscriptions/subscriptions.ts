@@ -9,17 +9,15 @@ import type { Clock } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Reactor } from '../engine/reactor.ts'
 import { Failure } from '../failure.ts'
-import type { Journal } from '../journal/journal.ts'
 import type { Subscription, SubscriptionsProjection } from '../projections/subscriptions.ts'
 import type { Marks } from './marks.ts'
 import { Reader, type Taken, type Taking } from './reader.ts'
-import type { Wanted } from './scan.ts'
+import type { ScanNeeds, Wanted } from './scan.ts'
 import { type Failing, type Target, Webhooks, type WebhooksNeeds } from './webhooks.ts'
 
-export interface SubscriptionsNeeds {
+export interface SubscriptionsNeeds extends ScanNeeds {
   readonly engine: Engine
   readonly clock: Clock
-  readonly journal: Journal
   readonly subscriptions: SubscriptionsProjection
   readonly marks: Marks
   readonly wantedBy: (filter: Filter) => Wanted | undefined
@@ -65,6 +63,8 @@ export class Subscriptions {
   readonly #needs: SubscriptionsNeeds
   readonly #webhooks: Webhooks
   readonly #readers = new Map<string, { readonly seq: number; readonly reader: Reader }>()
+  /** By name: how to send away who follows it. */
+  readonly #followers = new Map<string, (failure: Failure) => void>()
   #waiting = 0
   #halted = false
 
@@ -152,6 +152,7 @@ export class Subscriptions {
     engine.commit('subscription', name, { type: 'subscription.delete', by, data: {} })
     this.#readers.get(name)?.reader.close()
     this.#readers.delete(name)
+    this.#followers.get(name)?.(new Failure('subscription.unknown', `${name} was deleted`))
     await engine.settled()
     marks.drop({ name, seq })
     if (webhook !== undefined) await targets.erase(webhook.target)
@@ -161,6 +162,7 @@ export class Subscriptions {
   async park(name: string, by: string): Promise<void> {
     this.#found(name)
     const data = { reason: 'asked', failures: 0 }
+    this.#followers.get(name)?.(new Failure('subscription.parked', `${name} was parked`))
     await this.#needs.engine.dispatch('subscription', name, { type: 'subscription.park', by, data })
   }
 
@@ -187,9 +189,22 @@ export class Subscriptions {
     }
   }
 
-  /** Where a reader that is alone goes on, and what it wants. Throws as `take` does. */
-  follow(name: string): { readonly after: number; readonly filter: Filter } {
+  /**
+   * Where a reader that is alone goes on, and what it wants. It acknowledges by seqs. There is one: whoever comes later
+   * takes its place, since the one before may be a connection that nobody knows is dead. `cut` hears why it is over,
+   * unless the signal has said so. Throws as `take` does.
+   */
+  follow(
+    name: string,
+    signal: AbortSignal,
+    cut: (failure: Failure) => void,
+  ): { readonly after: number; readonly filter: Filter } {
     const found = this.#readable(name)
+    this.#followers.get(name)?.(new Failure('subscription.followed', `another reader follows ${name} now`))
+    this.#followers.set(name, cut)
+    signal.addEventListener('abort', () => {
+      if (this.#followers.get(name) === cut) this.#followers.delete(name)
+    })
     return { after: this.#readerOf(found).mark, filter: found.filter }
   }
 

@@ -13,11 +13,11 @@ import type { Clock } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import { Failure } from '../failure.ts'
-import type { Entry, Journal } from '../journal/journal.ts'
+import type { Entry } from '../journal/journal.ts'
 import type { Subscription, SubscriptionsProjection } from '../projections/subscriptions.ts'
 import { news } from './news.ts'
 import type { Reader } from './reader.ts'
-import { Scan, type Wanted } from './scan.ts'
+import { Scan, type ScanNeeds, type Wanted } from './scan.ts'
 
 /** Where to call, and what to sign the call with. */
 export interface Target {
@@ -31,10 +31,9 @@ export interface Outcome {
   readonly trouble?: { readonly reason: string; readonly retryable: boolean }
 }
 
-export interface WebhooksNeeds {
+export interface WebhooksNeeds extends ScanNeeds {
   readonly engine: Engine
   readonly clock: Clock
-  readonly journal: Journal
   readonly subscriptions: SubscriptionsProjection
   readonly reader: (subscription: Subscription) => Pick<Reader, 'mark' | 'passed'>
   readonly wantedBy: (filter: Filter) => Wanted | undefined
@@ -130,9 +129,9 @@ export class Webhooks {
 
   /** Until it is aborted, or parks. */
   async #go(subscription: Subscription, webhook: Webhook, round: Round): Promise<void> {
-    const { journal, wantedBy } = this.#needs
+    const { wantedBy } = this.#needs
     const reader = this.#needs.reader(subscription)
-    const scan = new Scan(journal, wantedBy(subscription.filter))
+    const scan = new Scan(this.#needs, wantedBy(subscription.filter))
     const { signal } = round.abort
     try {
       while (!signal.aborted) {

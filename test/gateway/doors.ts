@@ -100,6 +100,7 @@ export async function openDoors(
   const marks = marksIn({ ...common, dir, warn: message => t.fail(message) })
   const named = new Subscriptions({
     ...common,
+    turns: reading.feed.turns,
     marks,
     wantedBy: filter => wantedBy(filter, reading.stories),
     targets: targetsIn(spool),
@@ -169,7 +170,7 @@ export async function openDoors(
       })
       const leases = new Leases({ ...common, spool, tidy: work.tidy })
       await scope.register(workers, { ...common, leases, tidy: work.tidy })
-      await scope.register(events, { ...common, ...reading })
+      await scope.register(events, { ...common, ...reading, named })
       await scope.register(subscriptions, { ...common, ...reading, named })
       await scope.register(mirrorDoor, { ...common, mirror })
       await scope.register(gauges.plugin)

@@ -73,6 +73,7 @@ t.test('what it says of a body is what bodies are checked against', async t => {
     { name: 'since' },
     { name: 'until' },
     { name: 'format', schema: { enum: ['sse', 'ndjson'] } },
+    { name: 'subscription' },
     { name: 'journal' },
     { name: 'seen' },
     { name: 'Last-Event-ID', in: 'header' },

@@ -79,6 +79,7 @@ async function house(
     engine,
     clock,
     journal,
+    turns: { take: async () => () => {} },
     marks,
     wantedBy: filter => wantedBy(filter, {} as never),
     targets: {
