@@ -1,4 +1,4 @@
-/** `npm run bench [-- journal|engine|audit|schedule|relay|spool|embedding …]`: runs the benchmarks and prints their figures. */
+/** `npm run bench [-- ROW …]`: runs the benchmarks, all or those that are named, and prints their figures. */
 import { loadavg } from 'node:os'
 import type { Row } from './row.ts'
 
@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   schedule: async () => (await import('./schedule.ts')).scheduleBench(),
   relay: async () => (await import('./relay.ts')).relayBench(),
   spool: async () => (await import('./spool.ts')).spoolBench(),
+  subscriptions: async () => (await import('./subscriptions.ts')).subscriptionsBench(),
   embedding: async () => (await import('./embedding.ts')).embeddingBench(),
 }
 

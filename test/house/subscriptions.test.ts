@@ -120,6 +120,7 @@ t.test(
     }
 
     let house = await start(url, flags)
+    t.teardown(() => house.kill('SIGKILL'))
     await post('/quipu/subscriptions', { name: 'shared', from: 'start' })
     const webhook = { url: hook.url, secret: 'shh', lingerMs: 20, failuresMax: 1_000 }
     await post('/quipu/subscriptions', { name: 'called', from: 'start', webhook })
