@@ -425,9 +425,9 @@ async function stop(
   { clock, config }: { readonly clock: Clock; readonly config: Config },
 ): Promise<void> {
   const closed = server.close()
-  const late = clock.now() + config.graceMs
+  const late = clock.monotonic() + config.graceMs
   jobs.halt()
-  while (clock.now() < late && [...state.open.values()].some(open => !open.job || jobs.runs(open.id))) {
+  while (clock.monotonic() < late && [...state.open.values()].some(open => !open.job || jobs.runs(open.id))) {
     await new Promise<void>(resolve => clock.after(50, resolve))
   }
   seats.stop()

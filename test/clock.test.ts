@@ -105,3 +105,16 @@ t.test('a system timer rings once, and not when cancelled', async t => {
   clearTimeout(alive)
   t.equal(rung, 1)
 })
+
+t.test('a timer for ten years neither rings at once nor warns', async t => {
+  const warned = t.capture(process, 'emitWarning')
+  let rang = 0
+  const timers = Array.from({ length: 100 }, () =>
+    systemClock.after(10 * 365 * 86_400_000, () => {
+      rang += 1
+    }),
+  )
+  await new Promise(resolve => setTimeout(resolve, 20))
+  for (const timer of timers) timer.cancel()
+  t.same([rang, warned().length], [0, 0])
+})

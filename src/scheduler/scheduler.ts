@@ -77,7 +77,7 @@ export const scheduler = (self: Scheduler): Reactor => {
     })
   }
   const lookAgain = (ms: number): void => {
-    const at = clock.now() + ms
+    const at = clock.monotonic() + ms
     if (alarm !== undefined && alarm.at <= at) return
     alarm?.timer.cancel()
     const ring = (): void => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Fact } from '../../machines/index.ts'
-import { systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import { type Flags, readConfig } from '../../src/config.ts'
 import type { Entry, Journal } from '../../src/journal/journal.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
@@ -36,7 +36,8 @@ export async function world(
     sims: specs = [{}],
     flags = {},
     journal,
-  }: { sims?: Partial<SimOptions>[]; flags?: Flags; journal?: Journal } = {},
+    clock = systemClock,
+  }: { sims?: Partial<SimOptions>[]; flags?: Flags; journal?: Journal; clock?: Clock } = {},
 ): Promise<World> {
   const sims: Sim[] = []
   for (const [i, spec] of specs.entries()) sims.push(await startSim({ name: `n${i + 1}`, ...QUICK, ...spec }))
@@ -61,7 +62,7 @@ export async function world(
   const house = await openHouse({
     config,
     version: '0.0.0',
-    clock: systemClock,
+    clock,
     journal: journal ?? openMemoryJournal(),
     onBug: error => t.fail('a bug', { error }),
   })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Level } from 'level'
 import t, { type Test } from 'tap'
 import { systemClock, virtualClock } from '../../src/clock.ts'
+import { Failure } from '../../src/failure.ts'
 import { openLevelJournal } from '../../src/journal/level.ts'
 import { all, failure, until, write } from './facts.ts'
 
@@ -75,6 +76,76 @@ t.test('another process is refused too, even where LOCK and lock have been delet
   const journal = await openLevelJournal({ dir, clock })
   t.ok((await all(journal)).length > 0)
   await journal.close()
+})
+
+t.test(
+  'a stopped process keeps the folder, whatever is removed meanwhile, and loses nothing of it',
+  async t => {
+    const dir = t.testdir()
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), dir, '1'])
+    t.teardown(() => child.kill('SIGKILL'))
+    let last = 0
+    child.stdout.on('data', chunk => {
+      last = Number(`${chunk}`.trimEnd().split('\n').at(-1)) || last
+    })
+    await until(() => last > 20, 'it writes')
+    child.kill('SIGSTOP')
+    const refused = async (): Promise<void> => {
+      t.match(await failure(() => openLevelJournal({ dir, clock })), { code: 'journal.locked' })
+    }
+    await refused()
+    await rm(join(dir, 'lock'))
+    // LevelDB's own lock goes with its file: the kernel holds it for who is stopped.
+    await refused()
+    child.kill('SIGCONT')
+    const before = last
+    await until(() => last > before + 20, 'it goes on')
+    await refused()
+    await killed(child)
+    const journal = await openLevelJournal({ dir, clock })
+    const entries = await all(journal)
+    t.ok(entries.length >= last, `${entries.length} facts of ${last} acknowledged`)
+    await journal.close()
+  },
+)
+
+t.test('of two houses on one folder, both locks removed, neither overwrites the other unseen', async t => {
+  const dir = t.testdir()
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), dir, '1'])
+  t.teardown(() => child.kill('SIGKILL'))
+  let said = ''
+  child.stdout.on('data', chunk => {
+    said += chunk
+  })
+  await until(() => /^2\d$/m.test(said), 'it writes')
+  child.kill('SIGSTOP')
+  await rm(join(dir, 'journal', 'LOCK'))
+  await rm(join(dir, 'lock'))
+  // Nothing is left by which the second could know of the first.
+  const second = await openLevelJournal({ dir, clock })
+  write(second, 3)
+  await second.flushed()
+  const { seq } = second.head
+  child.kill('SIGCONT')
+  await until(
+    () => said.includes('unwritable: '),
+    'the first finds that the lock is no longer its own',
+    5_000,
+  )
+  t.match(said, `in use by process ${process.pid} `)
+  await killed(child)
+  // What the first wrote before it looked may have spoilt the files: then that is said, and not served.
+  const told = await failure(async () => {
+    write(second, 1)
+    await second.flushed()
+    await second.close()
+    const again = await openLevelJournal({ dir, clock })
+    const entries = await all(again)
+    await again.close()
+    if (entries.length === seq + 1 && entries.every((entry, index) => entry.seq === index + 1))
+      throw new Failure('whole', 'every fact of the second is there')
+  })
+  t.match(told.code, /^(whole|journal\.(broken|gap|unwritable))$/, told.message)
 })
 
 t.test('the lock of a process that is gone is taken over', async t => {
