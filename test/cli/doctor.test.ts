@@ -241,6 +241,30 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    what: 'checkpoints without their key, a torn one, and a scrub that found something',
+    harm: async dir => {
+      await mkdir(join(dir, 'checkpoints'))
+      await writeFile(join(dir, 'checkpoints', 'latest'), 'quipu')
+      await writeFile(
+        join(dir, 'scrub.json'),
+        '{"last":{"finishedAt":1767225600000,"facts":500,"ms":9,"bad":2}}',
+      )
+    },
+    ill: [
+      ['warning', 'checkpoints', /key is gone: nothing is signed/],
+      ['warning', 'checkpoints', /latest/],
+      ['bad', 'checkpoints', /found 2 damaged places/],
+    ],
+  },
+  {
+    what: 'marks that are torn',
+    harm: async dir => {
+      await mkdir(join(dir, 'marks'))
+      await writeFile(join(dir, 'marks', 'subscriptions'), 'billing 12 40')
+    },
+    ill: [['warning', 'marks', /1 of 1 lines are damaged/]],
+  },
+  {
     what: 'damaged samples and a damaged snapshot',
     harm: async dir => {
       for (const room of ['stats', 'snapshots']) await mkdir(join(dir, room))

@@ -18,6 +18,7 @@ const VERBS = [
   'subscriptions',
   'journal',
   'audit',
+  'doctor',
   'simulate',
   'backtest',
   'config',

@@ -2,6 +2,7 @@
  * Where a doctor looks, in this order. A new room of the data folder is one row here: a function from a folder to
  * findings, that changes nothing.
  */
+import { checkpoints } from './checkpoints.ts'
 import { disk } from './disk.ts'
 import { facts } from './facts.ts'
 import type { Room } from './finding.ts'
@@ -9,6 +10,7 @@ import { folder } from './folder.ts'
 import { identity } from './identity.ts'
 import { lock } from './lock.ts'
 import { machine } from './machine.ts'
+import { marks } from './marks.ts'
 import { secret } from './secret.ts'
 import { snapshots } from './snapshots.ts'
 import { spool } from './spool.ts'
@@ -23,7 +25,9 @@ export const rooms = {
   identity,
   tables,
   facts,
+  checkpoints,
   snapshots,
+  marks,
   secret,
   spool,
   stats,

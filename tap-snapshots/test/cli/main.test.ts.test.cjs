@@ -185,6 +185,28 @@ examples:
 
 `
 
+exports[`test/cli/main.test.ts > TAP > doctor --help says everything doctor takes > must match snapshot 1`] = `
+usage: quipu doctor [options]
+
+Looks at a data folder and says what is wrong with it, what that means, and what to do next: whose
+it is and who has it open, the room on its disk, LevelDB's files and their checksums, whether the
+facts open and verify, the house's secret, the spool. Changes nothing, and a house may be running on
+the folder: the facts are read from a copy, made in TMPDIR, in a process of their own. Exit code 1
+where anything is bad. \`quipu audit\` looks at the facts alone, and closer.
+
+  --data DIR              folder of the journal [./data; QUIPU_DATA]
+  --deep                  verify every fact, and not the last thousand only
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu doctor --data /var/lib/quipu
+      what is wrong there, if anything is
+  quipu doctor --json | jq '.findings[] | select(.verdict != "ok")'
+      the same, for another program
+
+`
+
 exports[`test/cli/main.test.ts > TAP > events --help says everything events takes > must match snapshot 1`] = `
 usage: quipu events [options]
 
