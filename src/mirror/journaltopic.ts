@@ -64,17 +64,14 @@ export class JournalTopic implements Topic, TopicReader {
   async append(copies: readonly Copy[]): Promise<void> {
     const wire = this.#wire
     if (wire === undefined) throw new Fault('broken', NOT_OPEN)
-    const producer = this.#producer ?? { ...(await wire.producer()), firstSeq: this.#next }
-    this.#producer = producer
     const now = this.#needs.clock.now()
-    const batch = {
-      partition: this.#partition,
-      firstSequence: (copies[0]!.seq - producer.firstSeq) % SEQUENCES,
-      messages: copies.map(copy => messageOf(this.#journal, copy, now)),
-    }
+    const messages = copies.map(copy => messageOf(this.#journal, copy, now))
     for (let tries = 1; ; tries += 1) {
       try {
-        await wire.produce(producer, batch)
+        const producer = this.#producer ?? { ...(await wire.producer()), firstSeq: this.#next }
+        this.#producer = producer
+        const firstSequence = (copies[0]!.seq - producer.firstSeq) % SEQUENCES
+        await wire.produce(producer, { partition: this.#partition, firstSequence, messages })
         this.#silences = 0
         this.#next = copies.at(-1)!.seq + 1
         return

@@ -1,7 +1,6 @@
 /**
  * Apache Kafka itself, one broker in KRaft mode, on loopback: its jars from Maven's central repository, fetched once into
- * a cache, and Java 17 to run them. Nothing of it is in `npm test` unless the jars are there already, or QUIPU_APACHE
- * says how often to kill it.
+ * a cache of the user's, and Java 17 to run them.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,13 +20,12 @@ export const PASSWORD = 'a phrase to pass'
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'quipu', `kafka-${VERSION}`)
 const jars = join(cache, 'jars')
 
-/** Why there is no broker to be had; undefined when its jars are there. Fetches them only if it is asked to. */
-export function missing(fetch: boolean): string | undefined {
+/** Why there is no broker to be had; undefined when its jars are there, fetched where they were not. */
+export function missing(): string | undefined {
   const [, major = '0'] =
     /version "(\d+)/.exec(spawnSync('java', ['-version'], { encoding: 'utf8' }).stderr ?? '') ?? []
   if (Number(major) < JAVA) return `it needs Java ${JAVA}, and there is ${major === '0' ? 'none' : major}`
   if (existsSync(jars)) return undefined
-  if (!fetch) return `its jars are not in ${jars}; QUIPU_APACHE=1 fetches them`
   if (spawnSync('mvn', ['-v']).status !== 0) return 'it needs mvn to fetch its jars'
   mkdirSync(cache, { recursive: true })
   const draft = join(cache, `jars.${process.pid}`)
