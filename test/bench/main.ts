@@ -11,6 +11,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   spool: async () => (await import('./spool.ts')).spoolBench(),
   subscriptions: async () => (await import('./subscriptions.ts')).subscriptionsBench(),
   embedding: async () => (await import('./embedding.ts')).embeddingBench(),
+  mirror: async () => (await import('./mirror.ts')).mirrorBench(),
 }
 
 const asked = process.argv.slice(2)
