@@ -50,6 +50,7 @@ import { wantedBy } from './journal/wanted.ts'
 import { liveConfig } from './live.ts'
 import { JournalTopic } from './mirror/journaltopic.ts'
 import { Mirror } from './mirror/mirror.ts'
+import { Past } from './past/past.ts'
 import { decodeTps } from './projections/estimates.ts'
 import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
 import { targetsOf } from './projections/subscriptions.ts'
@@ -73,6 +74,8 @@ import { marksIn } from './subscriptions/marks.ts'
 import { Subscriptions } from './subscriptions/subscriptions.ts'
 import { targetsIn } from './subscriptions/targets.ts'
 
+/** How long somebody may look for the past in a house that has other things to do. */
+const PAST_MS = 45_000
 /** How long a client that was sent away may take to read why. */
 const CUT_MS = 500
 
@@ -292,6 +295,14 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           register: (spec, by) => register(common, spec, 'api', by),
           choose: outlook,
           expect: (open, ahead) => expectWait(seating, open, ahead),
+          past: new Past({
+            journal,
+            snapshots,
+            clock,
+            starveMs: set => liveConfig(startConfig, set).starveMs,
+            zone: 'UTC',
+            deadlineMs: PAST_MS,
+          }),
           hindsight: {
             weigh,
             bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),

@@ -42,6 +42,14 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'tell why a request went where it went',
     load: async () => (await import('./explain.ts')).explain,
   },
+  at: {
+    does: 'tell what the house looked like at some moment',
+    load: async () => (await import('./at.ts')).at,
+  },
+  diff: {
+    does: 'tell what is different between two moments, and who changed it',
+    load: async () => (await import('./diff.ts')).diff,
+  },
   stats: {
     does: 'print tables of what happened',
     load: async () => (await import('./stats.ts')).stats,

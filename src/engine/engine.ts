@@ -12,17 +12,13 @@ import { Failure } from '../failure.ts'
 import type { Entry, Head, Journal, Staged } from '../journal/journal.ts'
 import { Alarms } from './alarms.ts'
 import { Chart, type State } from './chart.ts'
+import { type Folds, foldsOf } from './folds.ts'
 import type { Reactor } from './reactor.ts'
 
 /** A command as a door gives it; the engine stamps the time. */
 export type Ask<C extends Message = Command> = C extends Message
   ? { readonly type: C['type']; readonly data: C['data']; readonly by?: string }
   : never
-
-export interface Folds {
-  /** One row per fact it cares about. */
-  readonly rows: Readonly<Record<string, ((entry: Entry) => void) | undefined>>
-}
 
 /** Where the engine stands: the last fact it has applied, and the latest time that any fact so far bears. */
 export interface Position extends Head {
@@ -57,7 +53,7 @@ export class Engine {
   readonly #charts: Record<Kind, Chart>
   /** Every stream that has not ended, by kind and id. A finished one is forgotten. */
   readonly #states: Record<Kind, Map<string, State>>
-  readonly #folds = new Map<string, ((entry: Entry) => void)[]>()
+  readonly #folds: ReturnType<typeof foldsOf>
   readonly #deciders: Reactor[] = []
   readonly #reactors: Reactor[] = []
   /** Facts that the disk has not confirmed, and so no reactor has heard of; oldest first. */
@@ -76,14 +72,7 @@ export class Engine {
       Object.fromEntries(Object.keys(entities).map(kind => [kind, make(kind as Kind)])) as Record<Kind, T>
     this.#charts = each(kind => new Chart(entities[kind].machine))
     this.#states = each(() => new Map())
-    for (const { rows } of projections) {
-      for (const [type, fold] of Object.entries(rows)) {
-        if (fold === undefined) continue
-        const folds = this.#folds.get(type)
-        if (folds === undefined) this.#folds.set(type, [fold])
-        else folds.push(fold)
-      }
-    }
+    this.#folds = foldsOf(projections)
   }
 
   /**

@@ -16,7 +16,7 @@ import { Hindsight, type HindsightNeeds } from './hindsight.ts'
 import { meanwhile } from './meanwhile.ts'
 import { openapi } from './openapi.ts'
 import { allPolicies, modelNamed, onePolicy, type PolicyNeeds, policyFrom } from './policies.ts'
-import { QUEUE_LIMIT, REQUESTS_LIMIT } from './schema.ts'
+import { type Diff, QUEUE_LIMIT, REQUESTS_LIMIT, type State, type Told } from './schema.ts'
 import { type SettingsNeeds, settingDoors } from './settings.ts'
 import { type TablesNeeds, tableDoors } from './tables.ts'
 import { Trail } from './trail.ts'
@@ -54,6 +54,11 @@ export interface ControlNeeds
   readonly register: (spec: NodeSpec, by: string) => Promise<string>
   /** Looks at a node now. */
   readonly look: (name: string) => Promise<void>
+  /** What was; see past/past.ts. */
+  readonly past: {
+    state(at: string, signal: AbortSignal): Promise<Told<typeof State>>
+    difference(from: string, to: string, signal: AbortSignal): Promise<Told<typeof Diff>>
+  }
   /** Decides once more what has been decided. */
   readonly hindsight: Pick<HindsightNeeds, 'weigh' | 'bind' | 'bound'>
 }
@@ -204,6 +209,19 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     const facts = await factsOf(id, reply, signal)
     await engine.settled().catch(() => {}) // it is read from the disk
     return told(reply, await hindsight.of(facts, compare?.split(';') ?? [], signal))
+  })
+
+  // ── the past ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  // Read from the disk, so that what is decided now is not missing from it.
+  const recorded = (): Promise<void> => engine.settled().catch(() => {})
+  hang(app, doors.state, async ({ query: { at }, reply }) => {
+    await recorded()
+    return needs.past.state(at, goneSignal(reply))
+  })
+  hang(app, doors.diff, async ({ query: { from, to = 'now' }, reply }) => {
+    await recorded()
+    return needs.past.difference(from, to, goneSignal(reply))
   })
 
   // ── settings and tables ──────────────────────────────────────────────────────────────────────────────────────

@@ -55,6 +55,8 @@ export const statuses: Readonly<Record<string, number>> = {
   'node.name': 400,
   'node.taken': 409,
   'node.weight': 400,
+  'past.future': 400,
+  'past.slow': 503,
   'policy.contradicts': 400,
   'policy.empty': 400,
   'policy.unknown': 404,

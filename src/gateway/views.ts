@@ -8,7 +8,7 @@ import type { Engine } from '../engine/engine.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import { type EstimatesProjection, seenOf } from '../projections/estimates.ts'
-import { type Fleet, type FleetNode, isSimulated, routable } from '../projections/fleet.ts'
+import { type Fleet, type FleetNode, isSimulated, routable, standing } from '../projections/fleet.ts'
 import type { History } from '../projections/history.ts'
 import { keyOf, lineup, oldestOf } from '../projections/queue.ts'
 import { type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
@@ -138,12 +138,6 @@ function nodeView(needs: ViewNeeds, node: FleetNode): Told<typeof Node> {
     ...(vitals?.error !== undefined && vitals.misses > 0 && { error: vitals.error }),
     ...(loss !== undefined && node.reach === 'down' && { loss }),
   }
-}
-
-/** One word for reach and duty together. */
-function standing({ reach, duty }: FleetNode): Told<typeof Node>['standing'] {
-  if (reach !== 'up' || duty === 'active') return reach
-  return duty === 'empty' ? 'drained' : 'draining'
 }
 
 function breakerView({ breakers }: ViewNeeds, node: string): Told<typeof Node>['breaker'] {

@@ -40,6 +40,12 @@ export function routable(node: FleetNode): boolean {
   return node.reach === 'up' && node.duty === 'active'
 }
 
+/** One word for reach and duty together. */
+export function standing({ reach, duty }: FleetNode): FleetNode['reach'] | 'draining' | 'drained' {
+  if (reach !== 'up' || duty === 'active') return reach
+  return duty === 'empty' ? 'drained' : 'draining'
+}
+
 /** No real models: a simulation, which the house started itself or somebody labelled so. */
 export function isSimulated({ origin, labels }: Pick<NodeData, 'origin' | 'labels'>): boolean {
   return origin === 'embedded' || /^(true|on|yes|1)$/i.test(labels.simulated ?? '')

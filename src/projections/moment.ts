@@ -3,7 +3,8 @@
  * of its own, and no charts: what is in the journal was accepted when it came.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Entry, Journal } from '../journal/journal.ts'
+import { foldsOf } from '../engine/folds.ts'
+import type { Journal } from '../journal/journal.ts'
 import { breakers } from './breakers.ts'
 import { estimates } from './estimates.ts'
 import { fleet } from './fleet.ts'
@@ -35,12 +36,7 @@ export async function revisit(
   signal?: AbortSignal,
 ): Promise<void> {
   const moment = grounds()
-  const folds = new Map<string, ((entry: Entry) => void)[]>()
-  for (const { rows } of Object.values(moment)) {
-    for (const [type, fold] of Object.entries(rows)) {
-      if (fold !== undefined) folds.set(type, [...(folds.get(type) ?? []), fold])
-    }
-  }
+  const folds = foldsOf(Object.values(moment))
   let next = 0
   while (seqs[next] === 0) see(moment, seqs[next++]!)
   for await (const page of journal.read({ until: seqs.at(-1) ?? 0 })) {

@@ -594,6 +594,126 @@ export const mirror = {
   ],
 }
 
+const moment = { at: AT, seq: 1_290, factAt: AT - 1_880, from: 1_000 }
+
+export const state = {
+  moment,
+  nodes: [
+    {
+      name: 'gpu-a',
+      url: 'http://10.0.0.5:11434',
+      standing: 'draining',
+      simulated: false,
+      version: '0.33.0',
+      slots: 4,
+      residentMax: 3,
+      weight: 2,
+      labels: { room: 'attic' },
+      breaker: 'closed',
+      running: 2,
+      resident: ['tiny:latest'],
+      loading: ['big:70b'],
+      since: AT - 90_000,
+    },
+    {
+      name: 'gpu-b',
+      url: 'http://10.0.0.6:11434',
+      standing: 'down',
+      simulated: true,
+      version: '',
+      slots: 1,
+      residentMax: 3,
+      weight: 1,
+      labels: {},
+      breaker: 'open',
+      running: 0,
+      resident: [],
+      loading: [],
+      since: AT - 3_000,
+      loss: { reason: 'refused' },
+    },
+  ],
+  models: [
+    {
+      name: 'tiny:latest',
+      digest: DIGEST,
+      sizeBytes: 4_700_000_000,
+      waiting: 1,
+      running: 2,
+      nodes: [
+        { node: 'gpu-a', state: 'resident', since: AT - 5_000, variant: 'num_ctx=8192', running: 2 },
+        { node: 'gpu-b', state: 'present', since: AT - 9_000, running: 0 },
+      ],
+    },
+  ],
+  queue: {
+    waiting: 1,
+    running: 1,
+    requests: [
+      {
+        id: ID,
+        state: 'answering',
+        model: 'tiny:latest',
+        client: '10.0.0.7',
+        class: 'interactive',
+        priority: 5,
+        job: false,
+        admittedAt: AT - 12_000,
+        node: 'gpu-a',
+        assignedAt: AT - 11_500,
+      },
+      {
+        id: '01M7YZH119Z62FQKEDVFCP11CU',
+        state: 'queued',
+        model: 'tiny:latest',
+        client: '10.0.0.8',
+        class: 'batch',
+        priority: 2,
+        job: true,
+        admittedAt: AT - 4_000,
+        position: 1,
+      },
+    ],
+  },
+  policies: [
+    {
+      model: 'tiny:latest',
+      policy: { avoid: ['gpu-b'], numCtxMax: 8_192, labels: { room: 'attic' } },
+      setAt: AT - 86_400_000,
+      by: 'cli',
+    },
+  ],
+  settings: [{ name: 'queue-max', value: '64', setAt: AT - 3_600_000, by: '10.0.0.9' }],
+}
+
+export const diff = {
+  from: { at: AT - 600_000, seq: 1_104, factAt: AT - 601_000, from: 1_000 },
+  to: moment,
+  facts: 186,
+  changes: [
+    {
+      kind: 'node',
+      id: 'gpu-a',
+      as: 'different',
+      properties: [
+        { name: 'standing', before: 'up', after: 'draining' },
+        { name: 'hours', before: '', after: 'sat-sun' },
+      ],
+      last: { seq: 1_240, at: AT - 90_000, type: 'node.drained', by: '10.0.0.9' },
+    },
+    {
+      kind: 'replica',
+      id: 'tiny:latest@gpu-b',
+      as: 'new',
+      properties: [{ name: 'state', before: '', after: 'present' }],
+      last: { seq: 1_250, at: AT - 9_000, type: 'replica.found' },
+    },
+    { kind: 'model', id: 'big:70b', as: 'gone', properties: [{ name: 'digest', before: 'd', after: '' }] },
+  ],
+  requests: { admitted: 44, completed: 41, failed: 2, expired: 0, abandoned: 1, cancelled: 0 },
+  queue: { waiting: { before: 2, after: 14 }, running: { before: 3, after: 3 } },
+}
+
 export { ID }
 
 export const subscriptions = [

@@ -2,6 +2,7 @@
 import t from 'tap'
 import {
   ConfigTable,
+  Diff,
   Entry,
   Hindsight,
   Index,
@@ -22,6 +23,7 @@ import {
   ServersTable,
   SettingChanges,
   Settings,
+  State,
   Subscriptions,
   type TSchema,
   Why,
@@ -42,6 +44,8 @@ const kept: readonly (readonly [string, TSchema, unknown])[] = [
   ['hindsight', Hindsight, recorded.hindsight],
   ['why not yet', Why, recorded.waitingWhy],
   ['subscriptions', Subscriptions, recorded.subscriptions],
+  ['the past', State, recorded.state],
+  ['a difference', Diff, recorded.diff],
   ['the index', Index, recorded.index],
   ['the mirror', Mirror, recorded.mirror],
   ['settings', Settings, recorded.settings],

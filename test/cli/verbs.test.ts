@@ -13,6 +13,8 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
   'GET /quipu/policies': recorded.policies,
   'GET /quipu/queue': recorded.queue,
   'GET /quipu/requests': recorded.requests,
+  'GET /quipu/state': recorded.state,
+  'GET /quipu/diff': recorded.diff,
   [`GET /quipu/requests/${recorded.ID}`]: recorded.request,
   [`GET /quipu/requests/${recorded.ID}/why`]: recorded.why,
   [`GET /quipu/requests/${recorded.ID}/hindsight`]: recorded.hindsight,
@@ -26,6 +28,8 @@ const TABLES: readonly (readonly string[])[] = [
   ['queue'],
   ['requests'],
   ['explain', recorded.ID],
+  ['at', '1290'],
+  ['diff', '1104', '1290'],
 ]
 
 for (const args of TABLES) {
@@ -40,6 +44,7 @@ for (const args of TABLES) {
       t.same(parsed, { ...why, request, hindsight })
     } else if (args[0] === 'ps')
       t.match(parsed, [{ model: 'embed:latest' }, { model: 'tiny:latest', node: 'gpu-a' }])
+    else if (args[0] === 'at') t.same(parsed, recorded.state)
     else t.same(parsed, ANSWERS[`GET /quipu/${args[0] === 'policy' ? 'policies' : args[0]}`])
   })
 }
@@ -276,4 +281,23 @@ t.test('nothing that comes from elsewhere can steer the terminal', async t => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may be there
   t.notMatch(out.replaceAll('\n', ''), /[\u0000-\u001f\u007f-\u009f]/)
   t.equal(out.split('\n').length, 3)
+})
+
+t.test('a moment is handed on as the house understands it; a section is all that is shown', async t => {
+  const house = await fakeHouse(t, ANSWERS)
+  await run(t, ['at', '2026-11-21 14:03+01:00'], house.env)
+  await run(t, ['diff', '7'], house.env)
+  t.same(
+    house.asked.map(({ url }) => url),
+    [`/quipu/state?at=${Date.UTC(2026, 10, 21, 13, 3)}`, '/quipu/diff?from=7&to=now'],
+  )
+  const { out } = await run(t, ['at', '1290', 'config'], house.env)
+  t.match(out, /queue-max/)
+  t.notMatch(out, /gpu-a/)
+  t.match(await run(t, ['at', '1290', 'nods'], house.env), {
+    code: 2,
+    err: /there are nodes, models, queue, config/,
+  })
+  t.match(await run(t, ['at', 'soon'], house.env), { code: 1, err: /is not a moment such as/ })
+  t.match(await run(t, ['at'], house.env), { code: 2, err: /at needs a moment/ })
 })

@@ -31,6 +31,7 @@ import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.
 import { Stories } from '../../src/journal/stories.ts'
 import { wantedBy } from '../../src/journal/wanted.ts'
 import { liveConfig } from '../../src/live.ts'
+import { Past } from '../../src/past/past.ts'
 import { views } from '../../src/projections/views.ts'
 import { Scrub } from '../../src/proofs/scrub.ts'
 import { expectWait } from '../../src/scheduler/eta.ts'
@@ -152,6 +153,13 @@ export async function openDoors(
         register: (spec, by) => register(common, spec, 'api', by),
         choose: open => choose(common, open),
         expect: (open, ahead) => expectWait(common, open, ahead),
+        past: new Past({
+          journal,
+          snapshots: { newest: async () => undefined },
+          clock,
+          starveMs: () => config.starveMs,
+          zone: 'UTC',
+        }),
         hindsight: {
           weigh,
           bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),

@@ -58,6 +58,8 @@ const guarded = [
   ['GET', '/quipu/archive'],
   ['POST', '/quipu/archive'],
   ['POST', '/quipu/archive/trim'],
+  ['GET', '/quipu/state?at=now'],
+  ['GET', '/quipu/diff?from=0'],
   ['GET', '/quipu/config'],
   ['PUT', '/quipu/config/queue-max'],
   ['GET', '/quipu/stats/inference_queue'],

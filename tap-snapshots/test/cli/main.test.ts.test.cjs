@@ -771,6 +771,8 @@ usage: quipu VERB [options]
   jobs                    submit jobs, list them, fetch their answers, cancel them
   requests                list the last requests
   explain                 tell why a request went where it went
+  at                      tell what the house looked like at some moment
+  diff                    tell what is different between two moments, and who changed it
   stats                   print tables of what happened
   events                  follow the facts as they happen
   subscriptions           list, make, park, resume and delete named readers of the facts

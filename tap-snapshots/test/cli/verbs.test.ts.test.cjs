@@ -5,6 +5,44 @@
  * Make sure to inspect the output below.  Do not ignore changes!
  */
 'use strict'
+exports[`test/cli/verbs.test.ts > TAP > at prints a table, and with --json what the house said > must match snapshot 1`] = `
+2026-01-31 09:05:07.250, right after fact 1,290 (09:05:05.370)
+
+NODE    STANDING              FOR   BREAKER   RUNNING   SLOTS   IN MEMORY                        VERSION   URL
+gpu-a   draining         1 m 30 s   closed          2       4   tiny:latest, big:70b (loading)   0.33.0    http://10.0.0.5:11434
+gpu-b   down (refused)      3.0 s   open            0       1   -                                -         http://10.0.0.6:11434 (simulated)
+
+MODEL           SIZE   RUNNING   WAITING   WHERE
+tiny:latest   4.7 GB         2         1   gpu-a (in memory, num_ctx=8192), gpu-b
+
+1 request ran, 1 waited.
+REQUEST                      STATE                MODEL         CLIENT     CLASS         PRIORITY            CAME   NODE    RAN FOR
+01M7YZH119Z62FQKEDVFCP11CT   answering            tiny:latest   10.0.0.7   interactive          5   12.0 s before   gpu-a    11.5 s
+01M7YZH119Z62FQKEDVFCP11CU   queued, 1. in line   tiny:latest   10.0.0.8   batch job            2    4.0 s before   -             -
+
+SETTING     VALUE   SET                       BY
+queue-max   64      2026-01-31 08:05:07.250   10.0.0.9
+
+POLICY OF     SAYS                                             SET                       BY
+tiny:latest   avoid gpu-b, numCtxMax 8192, labels room=attic   2026-01-30 09:05:07.250   cli
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > diff prints a table, and with --json what the house said > must match snapshot 1`] = `
+from  2026-01-31 08:55:07.250, right after fact 1,104 (08:55:06.250)
+to    2026-01-31 09:05:07.250, right after fact 1,290 (09:05:05.370)
+
+186 facts in 10 m 0 s.
+44 requests came; 41 completed, 2 failed, 1 abandoned.
+Running 3, waiting 2 → 14.
+
+WHAT      WHICH               CHANGE                                           WHEN                      WHO        FACT
+node      gpu-a               standing: up → draining, hours: none → sat-sun   2026-01-31 09:03:37.250   10.0.0.9   1240 node.drained
+replica   tiny:latest@gpu-b   new, state present                               2026-01-31 09:04:58.250   -          1250 replica.found
+model     big:70b             gone                                             -                         -          -
+
+`
+
 exports[`test/cli/verbs.test.ts > TAP > explain last takes the newest request, and a waiting one is told of as it stands now > must match snapshot 1`] = `
 2026-01-31 09:05:07.250: 127.0.0.1 asked for tiny:latest (/api/generate, priority 5).
 Has waited 0.3 s: gpu-a: busy.
