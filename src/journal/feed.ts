@@ -36,7 +36,7 @@ const TURN_WAIT_MS = 60_000
 /** A wave that is over sooner is followed by no rest. */
 const WAVE_MS = 1
 const REST = 3
-const REST_MAX_MS = 250
+const REST_MAX_MS = 100
 
 export class Feed {
   readonly #clock: Clock

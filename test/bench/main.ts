@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   relay: async () => (await import('./relay.ts')).relayBench(),
   spool: async () => (await import('./spool.ts')).spoolBench(),
   subscriptions: async () => (await import('./subscriptions.ts')).subscriptionsBench(),
+  subscribe: async () => (await import('./subscribe.ts')).subscribeBench(),
   embedding: async () => (await import('./embedding.ts')).embeddingBench(),
   mirror: async () => (await import('./mirror.ts')).mirrorBench(),
 }
