@@ -93,7 +93,12 @@ async function write(dir: string): Promise<number> {
 }
 
 async function audited(dir: string): Promise<void> {
-  const { signed } = await verify({ dir, archiveDir: join(dir, 'archive'), clock, signal: new AbortController().signal })
+  const { signed } = await verify({
+    dir,
+    archiveDir: join(dir, 'archive'),
+    clock,
+    signal: new AbortController().signal,
+  })
   if ('why' in signed) throw new Error(signed.why)
 }
 
