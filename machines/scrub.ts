@@ -15,7 +15,7 @@ export type ScrubFact = Message<
     readonly seq?: number
     /** LevelDB's file, then. */
     readonly table?: string
-    /** `journal.gap` or `journal.broken`. */
+    /** `journal.gap`, `journal.broken` or `archive.damaged`. */
     readonly code: string
   }
 >

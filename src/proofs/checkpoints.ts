@@ -290,8 +290,8 @@ export class Checkpoints {
   async #check({ size, head }: Signed): Promise<void> {
     const { journal } = this.#needs
     if (journal.durable < size) throw gap(journal.durable + 1, { end: size })
-    let hash = originOf(journal.id)
-    if (size > 0) {
+    let { hash } = journal.base
+    if (size !== journal.base.seq) {
       for await (const [record] of journal.records({ after: size - 1, until: size })) hash = hashOf(record!)
     }
     if (hash !== head) throw altered(size)

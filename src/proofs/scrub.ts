@@ -134,9 +134,9 @@ export class Scrub {
     const read = await this.#page(after, until)
     const spent = clock.monotonic() - began
     const busyMs = this.#state.busyMs + spent
-    this.#state = { ...this.#state, busyMs, ...(read && { after: until }) }
+    this.#state = { ...this.#state, busyMs, after: read ?? after }
     if (clock.monotonic() - this.#savedAt >= SAVE_MS) await this.#save()
-    this.#next(read ? Math.max(spent * REST, REST_MIN_MS) : AGAIN_MS)
+    this.#next(read !== undefined ? Math.max(spent * REST, REST_MIN_MS) : AGAIN_MS)
   }
 
   async #end(facts: number): Promise<void> {
@@ -174,18 +174,21 @@ export class Scrub {
     return bad.length === 0 && !this.#closed
   }
 
-  /** False where it cannot be read for now. */
-  async #page(after: number, until: number): Promise<boolean> {
+  /** The last fact that was read, or passed over; undefined where it cannot be read for now. */
+  async #page(after: number, until: number): Promise<number | undefined> {
+    const { journal } = this.#needs
     try {
-      for await (const _ of this.#needs.journal.records({ after, until }));
-      return true
+      for await (const _ of journal.records({ after, until }));
+      return until
     } catch (error) {
       if (error instanceof Damage) {
         this.#found(error, after + 1)
-        return true
+        return until
       }
-      if (error instanceof Failure && (error.retryable || error.code === 'journal.closed')) return false
-      throw error
+      if (!(error instanceof Failure)) throw error
+      // Archive files may be anywhere; what is on this disk is read all the same.
+      if (error.code === 'archive.missing' && after < journal.base.seq) return journal.base.seq
+      return undefined
     }
   }
 

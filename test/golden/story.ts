@@ -152,6 +152,16 @@ engine.attempt('setting', 'queue-max', {
 })
 engine.attempt('setting', 'queue-max', { type: 'setting.reset', data: { start: '512' }, by: 'cli' })
 
+engine.attempt('signer', 'journal', {
+  type: 'signer.create',
+  data: { vkey: 'quipu/golden+0+A' },
+  by: 'house',
+})
+const next = { vkey: 'quipu/golden+1+B', endorsement: 's' }
+engine.attempt('signer', 'journal', { type: 'signer.rotate', data: next, by: 'cli' })
+const place = { seq: 3, code: 'journal.broken' }
+engine.attempt('scrub', 'journal', { type: 'scrub.report', data: place, by: 'scrub' })
+
 engine.attempt('subscription', 'pager', {
   type: 'subscription.create',
   data: {

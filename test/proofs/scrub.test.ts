@@ -184,6 +184,21 @@ t.test('a state that cannot be read, or is of another journal, begins anew', asy
   }
 })
 
+t.test('facts in archive files that are away are passed over', async t => {
+  const house = await stand(t, { dir: dataFolder(t), records: await written(3_000) })
+  const read = house.journal.records
+  const froms: number[] = []
+  house.journal.records = range => {
+    froms.push(range!.after!)
+    if (range!.after! < 2_000) throw new Failure('archive.missing', 'they are on tape')
+    return read(range)
+  }
+  Object.defineProperty(house.journal, 'base', { value: { seq: 2_000, hash: '' } })
+  await until(house, ({ last }) => last !== undefined)
+  t.match(house.scrub.state.last, { facts: 3_000, bad: 0 })
+  t.same(froms, [0, 2_000])
+})
+
 t.test('a table whose checksums do not fit is told of, and nothing is read through LevelDB', async t => {
   const records = await written(10)
   let looks = 0
