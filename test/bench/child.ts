@@ -34,6 +34,22 @@ export interface LoadResult {
   readonly times: readonly number[]
 }
 
+export interface StartResult {
+  readonly facts: number
+  /** The fact after which a snapshot was taken up; 0 for none. */
+  readonly snapshotSeq: number
+  readonly replayMs: number
+  /** From the first line of the house to its listening. */
+  readonly readyMs: number
+  readonly rssBytes: number
+}
+
+export interface StartOrder {
+  readonly dir: string
+  readonly flags?: Flags
+  readonly stop: boolean
+}
+
 export interface HouseOrder {
   readonly dir: string
   readonly urls: readonly string[]
@@ -88,6 +104,19 @@ const roles: Readonly<Record<string, (argument: string) => Promise<unknown>>> = 
       process.send!({ rssBytes: process.memoryUsage.rss(), cpuMicros: cpu(), facts: house.journal.durable }),
     )
     return house.url
+  },
+
+  /** A house that is started and looked at; then killed, or stopped in peace. */
+  async start(argument) {
+    const { dir, flags, stop } = JSON.parse(argument) as StartOrder
+    const config = readConfig({ data: dir, port: '0', embedded: 'off', log: 'error', ...flags }, {})
+    const began = performance.now()
+    const house = await openHouse({ config, version: 'bench', clock: systemClock })
+    const { facts, snapshotSeq, replayMs } = house
+    const readyMs = performance.now() - began
+    const rssBytes = process.memoryUsage.rss()
+    if (stop) await house.close()
+    return { facts, snapshotSeq, replayMs, readyMs, rssBytes } satisfies StartResult
   },
 
   load: argument => drive(JSON.parse(argument), 'end'),

@@ -6,6 +6,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   journal: async () => (await import('./journal.ts')).journalBench(),
   engine: async () => (await import('./engine.ts')).engineBench(),
   audit: async () => (await import('./audit.ts')).auditBench(),
+  start: async () => (await import('./start.ts')).startBench(),
   schedule: async () => (await import('./schedule.ts')).scheduleBench(),
   relay: async () => (await import('./relay.ts')).relayBench(),
   spool: async () => (await import('./spool.ts')).spoolBench(),

@@ -16,6 +16,8 @@ export interface Lives {
   readonly seed: number
   /** Requests that are open at once. Default 20. */
   readonly openMax?: number
+  /** Where a node answers; nobody asks there. */
+  readonly urlOf?: (node: string) => string
   /** How far time goes on with each command, milliseconds, on average. Default 200. */
   readonly paceMs?: number
 }
@@ -32,7 +34,14 @@ const PATHS = ['/api/chat', '/v1/chat/completions', '/api/generate', '/api/embed
 const JITTER_MS = 2
 
 /** One more thing happens, or is refused. */
-export function lives({ engine, time, seed, openMax = 20, paceMs = 200 }: Lives): () => void {
+export function lives({
+  engine,
+  time,
+  seed,
+  openMax = 20,
+  paceMs = 200,
+  urlOf = node => `http://${node}:11434`,
+}: Lives): () => void {
   const random = mulberry32(seed)
   const one = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)]!
   const upTo = (most: number): number => Math.floor(random() * most)
@@ -172,7 +181,7 @@ export function lives({ engine, time, seed, openMax = 20, paceMs = 200 }: Lives)
     if (roll < 0.75) return void say('breaker', node, 'breaker.probe', {})
     if (roll < 0.8) return void say('breaker', node, 'breaker.heal', {})
     const labels = maybe(0.2) ? { simulated: 'true' } : {}
-    const data = { url: `http://${node}:11434`, slots: 1 + upTo(4), residentMax: 2, labels, origin: 'api' }
+    const data = { url: urlOf(node), slots: 1 + upTo(4), residentMax: 2, labels, origin: 'api' }
     say('node', node, 'node.register', data, 'cli')
   }
 
@@ -212,7 +221,7 @@ export function lives({ engine, time, seed, openMax = 20, paceMs = 200 }: Lives)
   }
 
   for (const node of NODES) {
-    const data = { url: `http://${node}:11434`, slots: 2, residentMax: 2, labels: {}, origin: 'configured' }
+    const data = { url: urlOf(node), slots: 2, residentMax: 2, labels: {}, origin: 'configured' }
     say('node', node, 'node.register', data)
     say('node', node, 'node.answer', { version: '0.9.1' })
   }
