@@ -2,7 +2,8 @@
  * `quipu archive`: older facts go into compressed files, and those that are there may leave the disk. A house that runs on
  * the folder does it; where none does, the verb itself, under the folder's lock.
  */
-import { Archivist } from '../archive/archivist.ts'
+import { join } from 'node:path'
+import { Archivist, type Checkpoint } from '../archive/archivist.ts'
 import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { Engine } from '../engine/engine.ts'
@@ -10,10 +11,16 @@ import { Failure } from '../failure.ts'
 import { archiveView } from '../gateway/archive.ts'
 import type { Archive, Index, Told } from '../gateway/schema.ts'
 import { Archives } from '../journal/archives.ts'
+import { hashOf } from '../journal/chain.ts'
 import { identify } from '../journal/folder.ts'
+import type { Journal } from '../journal/journal.ts'
 import { archivesIn, openLevelJournal } from '../journal/level.ts'
 import { copySegment } from '../journal/segment.ts'
 import { archive as archiveProjection } from '../projections/archive.ts'
+import { type SignerKey, signers } from '../projections/signers.ts'
+import { nameOf, openCheckpoint } from '../proofs/checkpoint.ts'
+import { readHistory, readLatest } from '../proofs/kept.ts'
+import { parseVkey } from '../proofs/note.ts'
 import { type Client, clientOf } from './client.ts'
 import { sameFolder } from './elsewhere.ts'
 import { countOf, sizeOf, timeOf } from './quantities.ts'
@@ -128,14 +135,16 @@ async function deskFor(given: Given): Promise<Desk> {
 async function here(dir: string, archiveDir: string): Promise<Desk> {
   const journal = await openLevelJournal({ dir, clock: systemClock, archiveDir })
   const view = archiveProjection()
-  const engine = new Engine(journal, systemClock, [view])
+  const keys = signers()
+  const engine = new Engine(journal, systemClock, [view, keys])
+  let signed: readonly Checkpoint[] = []
   const archivist = new Archivist({
     engine,
     journal,
     clock: systemClock,
     archive: view,
     archives: new Archives(archivesIn(dir, archiveDir), journal.id),
-    covering: () => undefined,
+    covering: seq => signed.find(({ size }) => size >= seq),
     warn: remark,
   })
   const close = async (): Promise<void> => {
@@ -147,6 +156,7 @@ async function here(dir: string, archiveDir: string): Promise<Desk> {
     await engine.replay({
       progress: seq => progress(`${countOf(seq)} of ${countOf(journal.durable, 'fact')} replayed`),
     })
+    signed = await signedIn(dir, journal, keys.state.keys)
     engine.start(archivist.reactor)
   } catch (error) {
     await close()
@@ -158,6 +168,31 @@ async function here(dir: string, archiveDir: string): Promise<Desk> {
     begin: async (what, when) => void archivist[what](when, 'cli'),
     close,
   }
+}
+
+/** The checkpoints in the folder that one of the journal's keys has signed, and that are of this very journal. */
+async function signedIn(
+  dir: string,
+  journal: Journal,
+  keys: readonly SignerKey[],
+): Promise<readonly Checkpoint[]> {
+  const folder = join(dir, 'checkpoints')
+  const latest = await readLatest(folder)
+  const notes = [...(await readHistory(folder)), ...(latest === undefined ? [] : [latest.note])]
+  const verifiers = keys.flatMap(({ vkey }) => parseVkey(vkey) ?? [])
+  const signed: Checkpoint[] = []
+  for (const note of notes) {
+    try {
+      const { origin, size, head } = openCheckpoint(note, verifiers)
+      if (origin !== nameOf(journal.id) || size === 0 || size > journal.durable) continue
+      for await (const [record = ''] of journal.records({ after: size - 1, until: size })) {
+        if (hashOf(record) === head) signed.push({ size, note })
+      }
+    } catch (error) {
+      if (!(error instanceof Failure && error.code.startsWith('checkpoint.'))) throw error
+    }
+  }
+  return signed
 }
 
 async function there(client: Client): Promise<Desk> {
