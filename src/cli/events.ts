@@ -1,15 +1,13 @@
 /** `quipu events`: the facts as they happen, one a line, until Ctrl-C. Loses none when the connection breaks. */
 import type { Kind } from '../../machines/index.ts'
 import { type SubscribeOptions, SubscriptionError, subscribe, type Trouble } from '../client/index.ts'
-import { systemClock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { clientOf } from './client.ts'
 import { factLine } from './facts.ts'
-import { momentOf } from './moment.ts'
 import { houseOptions } from './settings.ts'
 import { interruption } from './signals.ts'
 import { fitted, remark, say } from './terminal.ts'
-import { type Given, misused, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
+import { type Given, misused, momentOf, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
 
 const WAIT_MAX_MS = 2_000
 
@@ -97,7 +95,7 @@ export const events: Verb = {
       : (fact: Parameters<typeof factLine>[0]) => say(fitted(factLine(fact)))
     const facts = subscribe({
       url,
-      ...wishOf(given, systemClock.now()),
+      ...wishOf(given),
       signal: stop,
       waitMaxMs: WAIT_MAX_MS,
       attemptsMax: Number.POSITIVE_INFINITY,
@@ -127,11 +125,11 @@ function mention({ error, attempt }: Trouble): void {
   remark(`quipu: ${error.message}; trying again …`)
 }
 
-function wishOf(given: Given, now: number): SubscribeOptions {
-  const from = beginningOf(given, now)
+function wishOf(given: Given): SubscribeOptions {
+  const from = beginningOf(given)
   const moment = (name: string): Date | undefined => {
-    const text = textOf(given, name)
-    return text === undefined ? undefined : momentOf(text, `--${name}`, now)
+    const at = momentOf(given, name)
+    return at === undefined ? undefined : new Date(at)
   }
   const kinds = wordsOf(given, 'kind', KINDS)?.split(',')
   const [types, ids, clients, models, nodes] = ['type', 'id', 'client', 'model', 'node'].map(name =>
@@ -151,11 +149,11 @@ function wishOf(given: Given, now: number): SubscribeOptions {
   return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined))
 }
 
-function beginningOf(given: Given, now: number): SubscribeOptions['from'] {
+function beginningOf(given: Given): SubscribeOptions['from'] {
   const after = wholeOf(given, 'after')
   const from = textOf(given, 'from')
   if (after !== undefined && from !== undefined) throw misused('--after and --from both say where to begin')
   if (after !== undefined) return after + 1
   if (from === undefined || from === 'start' || from === 'now') return from
-  return /^\d+$/.test(from) ? Number(from) : momentOf(from, '--from', now)
+  return /^\d+$/.test(from) ? Number(from) : new Date(momentOf(given, 'from')!)
 }

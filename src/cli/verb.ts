@@ -1,7 +1,9 @@
 /** What a verb of the command line is, how its arguments are read, and what its --help says. */
 import { parseArgs } from 'node:util'
+import { systemClock } from '../clock.ts'
 import type { Flags } from '../config.ts'
 import { Failure } from '../failure.ts'
+import { momentIn } from '../moment.ts'
 import { nearest } from './nearest.ts'
 
 export interface Option {
@@ -54,7 +56,8 @@ export function readArguments({ options, wordsMax = 0 }: Verb, args: readonly st
   ])
   try {
     const { values, positionals } = parseArgs({
-      args: [...args],
+      // -10m is no option but so long ago, and 10m says the same.
+      args: args.map(arg => (/^-\d+(\.\d+)?[smhdw]/.test(arg) ? arg.slice(1) : arg)),
       options: Object.fromEntries(rows),
       allowPositionals: true,
     })
@@ -99,14 +102,15 @@ export function wholeOf(given: Given, name: string, max = Number.MAX_SAFE_INTEGE
   return Number(text)
 }
 
-/** A time, in milliseconds since the epoch. A day alone is its first moment here, not in Greenwich. */
+/** A time as moment.ts reads it, in this machine's zone; milliseconds since the epoch. */
 export function momentOf(given: Given, name: string): number | undefined {
   const text = textOf(given, name)
   if (text === undefined) return undefined
-  const at = Date.parse(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text.replace(' ', 'T'))
-  if (Number.isNaN(at))
-    throw misused(`--${name}: "${text}" is no time such as 2026-01-31 or 2026-01-31T09:05`)
-  return at
+  const at = momentIn(text, { now: systemClock.now(), zone: 'local' })
+  if (at !== undefined) return at
+  throw misused(
+    `--${name}: "${text}" is not a time such as "2026-01-31 09:05", 2026-01-31, or 90m for so long ago`,
+  )
 }
 
 /** Words out of a few known ones, several with commas. */

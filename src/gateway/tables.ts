@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import { Refusal } from '../../machines/entity.ts'
 import { canonicalName } from '../../machines/name.ts'
 import type { Clock } from '../clock.ts'
+import { momentIn } from '../moment.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
 import { type Fleet, healthy } from '../projections/fleet.ts'
 import { overSince, type Recent } from '../projections/recent.ts'
@@ -246,14 +247,10 @@ function asksForCsv(accept = '', query: unknown): boolean {
 /** `7d` is seven days ago; a time without a zone is UTC. Nothing said is for ever ago. */
 function sinceTime(text: string | undefined, now: number): number {
   if (text === undefined) return 0
-  const [, count, unit] = /^(\d+)([mhd])$/.exec(text) ?? []
-  if (count !== undefined) return now - Number(count) * UNITS_MS[unit as 'm' | 'h' | 'd']
-  const at = Date.parse(text.includes('T') && !text.endsWith('Z') ? `${text}Z` : text)
-  if (!Number.isNaN(at)) return at
+  const at = momentIn(text, { now, zone: 'UTC' })
+  if (at !== undefined) return at
   throw new Refusal('request.invalid', `query: since: there is no such time as ${text}`)
 }
-
-const UNITS_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /** Addresses as they are, names of nodes as their addresses. */
 function addressesOf({ fleet }: TablesNeeds, text: string | undefined): readonly string[] | undefined {

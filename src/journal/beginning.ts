@@ -8,6 +8,7 @@
  */
 import { Refusal } from '../../machines/entity.ts'
 import type { Clock } from '../clock.ts'
+import { dateIn } from '../moment.ts'
 import type { Entry, Journal } from './journal.ts'
 import { Turns } from './turns.ts'
 
@@ -89,13 +90,8 @@ export class Beginnings {
 
 /** Milliseconds since the epoch, of ISO 8601 (without a zone: UTC) or of such a number. Throws `request.invalid`. */
 export function momentOf(text: string): number {
-  const zoned = /T[\d:.]+$/.test(text) ? `${text}Z` : text
-  const at = /^\d{11,15}$/.test(text)
-    ? Number(text)
-    : /^\d{4}-\d\d/.test(text)
-      ? Date.parse(zoned)
-      : Number.NaN
-  if (!Number.isNaN(at)) return at
+  const at = dateIn(text, 'UTC')
+  if (at !== undefined) return at
   const said = `"${text}" is not a time such as 2031-01-30T08:00:00Z, 2031-01-30, or milliseconds since the epoch`
   throw new Refusal('request.invalid', said)
 }
