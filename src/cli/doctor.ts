@@ -2,7 +2,7 @@
 import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
-import type { Finding, Verdict } from './doctor/finding.ts'
+import type { Finding, Patient, Verdict } from './doctor/finding.ts'
 import { doors, type RoomName, rooms } from './doctor/rooms.ts'
 import { countOf } from './quantities.ts'
 import { told } from './settings.ts'
@@ -19,7 +19,10 @@ export const doctor: Verb = {
     'copy, made in TMPDIR, in a process of their own. Exit code 1 where anything is bad. `quipu audit` looks at the ' +
     'facts alone, and closer.',
   options: {
-    ...told({ data: 'folder of the journal' }),
+    ...told({
+      data: 'folder of the journal',
+      archiveDir: 'folder of archive files, as seen from the data folder',
+    }),
     deep: { sentence: 'verify every fact, and not the last thousand only' },
     ...jsonOption,
   },
@@ -28,8 +31,8 @@ export const doctor: Verb = {
     ['quipu doctor --json | jq \'.findings[] | select(.verdict != "ok")\'', 'the same, for another program'],
   ],
   async run({ flags, switches }) {
-    const { data: dir } = readConfig(flags)
-    const findings = await examine(dir, switches.has('deep'), interruption())
+    const { data: dir, archiveDir } = readConfig(flags)
+    const findings = await examine({ dir, archiveDir }, switches.has('deep'), interruption())
     if (switches.has('json')) {
       sayJson({ ok: !findings.some(({ verdict }) => verdict === 'bad'), dir, findings })
     } else tell(dir, findings)
@@ -42,11 +45,15 @@ interface Told extends Finding {
   readonly room: RoomName
 }
 
-async function examine(dir: string, deep: boolean, signal: AbortSignal): Promise<readonly Told[]> {
+async function examine(
+  where: Pick<Patient, 'dir' | 'archiveDir'>,
+  deep: boolean,
+  signal: AbortSignal,
+): Promise<readonly Told[]> {
   const told: Told[] = []
   for (const room of Object.keys(rooms) as RoomName[]) {
     try {
-      const findings = await rooms[room]({ dir, deep, now: systemClock.now(), signal })
+      const findings = await rooms[room]({ ...where, deep, now: systemClock.now(), signal })
       told.push(...findings.map(finding => ({ room, ...finding })))
       if (doors.has(room) && findings.some(({ verdict }) => verdict === 'bad')) break
     } catch (error) {

@@ -6,7 +6,7 @@ import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import type { Diff, State, Told } from '../gateway/schema.ts'
-import { openLevelJournal } from '../journal/level.ts'
+import { archivesIn, openLevelJournal } from '../journal/level.ts'
 import { liveConfig } from '../live.ts'
 import { Past } from '../past/past.ts'
 import { placeOf } from '../past/when.ts'
@@ -24,7 +24,11 @@ export type Difference = Told<typeof Diff>
 
 export const pastOptions: Options = {
   data: { value: 'DIR', sentence: 'read (a copy of) this folder, and ask no house' },
-  ...told({ host: 'where the house is', port: 'the port it listens on' }),
+  ...told({
+    archiveDir: 'folder of archive files, as seen from that one',
+    host: 'where the house is',
+    port: 'the port it listens on',
+  }),
 }
 
 /** How moments may be said; for --help. */
@@ -64,7 +68,11 @@ async function inCopy<T>(
   let copy: Copy | undefined
   try {
     copy = await takeCopy(dir, signal)
-    const journal = await openLevelJournal({ dir: copy.dir, clock })
+    const journal = await openLevelJournal({
+      dir: copy.dir,
+      archiveDir: archivesIn(dir, config.archiveDir),
+      clock,
+    })
     try {
       // Where they are; they are only read.
       const snapshots = new Snapshots({ dir, journal, clock, everyFacts: 1, warn: remark })

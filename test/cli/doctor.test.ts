@@ -257,6 +257,17 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    what: 'an archive file that is damaged, and one before it that is gone',
+    harm: async dir => {
+      await mkdir(join(dir, 'archive'))
+      await writeFile(join(dir, 'archive', '000000000011-000000000020.quipu.gz'), 'not gzip')
+    },
+    ill: [
+      ['warning', 'archives', /Facts 1 to 10 are in no file/],
+      ['bad', 'archives', /000000000011-000000000020.quipu.gz is damaged/],
+    ],
+  },
+  {
     what: 'marks that are torn',
     harm: async dir => {
       await mkdir(join(dir, 'marks'))

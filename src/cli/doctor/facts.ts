@@ -92,7 +92,7 @@ function* verified(
   if (seq === 0) return yield ok('The journal is empty, and whole.')
   const last = at === undefined ? '' : `; the last is of ${timeOf(at)}`
   const which = deep
-    ? `All ${countOf(seq, 'fact')} verify`
+    ? `All ${countOf(verified, 'fact')} verify`
     : `The last ${countOf(verified)} of ${countOf(seq, 'fact')} verify`
   yield ok(`${which}${last}.${deep ? '' : ' --deep looks at all.'}`)
   if (at !== undefined && at > now + AHEAD_MS) {

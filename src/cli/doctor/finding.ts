@@ -12,6 +12,8 @@ export interface Finding {
 /** What is looked at. */
 export interface Patient {
   readonly dir: string
+  /** As seen from it. */
+  readonly archiveDir: string
   /** Every fact, and not the last ones only. */
   readonly deep: boolean
   /** ms since the epoch. */

@@ -26,7 +26,9 @@ async function opened(): Promise<Opened> {
   const journal = await openLevelJournal({ dir, clock: systemClock, reserveBytes: 0 })
   try {
     const { seq } = journal.head
-    const after = which === 'all' ? 0 : Math.max(0, seq - TAIL_FACTS)
+    // What was trimmed is in archive files; see archives.ts.
+    const begins = journal.base.seq
+    const after = which === 'all' ? begins : Math.max(begins, seq - TAIL_FACTS)
     let at: number | undefined
     for await (const page of journal.read({ after })) at = page.at(-1)?.at
     return { ok: true, seq, at, verified: seq - after }

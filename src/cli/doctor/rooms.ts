@@ -2,6 +2,7 @@
  * Where a doctor looks, in this order. A new room of the data folder is one row here: a function from a folder to
  * findings, that changes nothing.
  */
+import { archives } from './archives.ts'
 import { checkpoints } from './checkpoints.ts'
 import { disk } from './disk.ts'
 import { facts } from './facts.ts'
@@ -25,6 +26,7 @@ export const rooms = {
   identity,
   tables,
   facts,
+  archives,
   checkpoints,
   snapshots,
   marks,

@@ -195,6 +195,8 @@ the folder: the facts are read from a copy, made in TMPDIR, in a process of thei
 where anything is bad. \`quipu audit\` looks at the facts alone, and closer.
 
   --data DIR              folder of the journal [./data; QUIPU_DATA]
+  --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
+                          QUIPU_ARCHIVE_DIR]
   --deep                  verify every fact, and not the last thousand only
   --json                  print JSON for programs instead of text for people
   --help                  print this
