@@ -199,24 +199,25 @@ function levelStore(
       await removal(level.batch().put(keyOf(0), JSON.stringify(to)).write({ sync: true }))
       base = to
     })
-    const last = keyOf(to.until)
-    while (!closing) {
-      const count = await alone(async () => {
-        const { level } = await current
-        const keys = await level.keys({ gt: keyOf(0), lte: last, limit: TRIM_FACTS }).all()
-        if (keys.length === 0) return 0
-        await lock.hold()
-        const batch = level.batch()
-        for (const key of keys) batch.del(key)
-        await removal(batch.write({ sync: true }))
-        return keys.length
-      })
-      if (count > 0) continue
-      // Only now is the room given back. Writes go on meanwhile.
-      compacting = Promise.resolve(current).then(tables => tables.compact(keyOf(1), last))
-      return void (await compacting.catch(() => {}))
+    // Not looked for with an iterator each time: that would walk over all that is deleted already.
+    const { level } = await current
+    const [first] = await level.keys({ gt: keyOf(0), limit: 1 }).all()
+    for (let seq = first === undefined ? 1 : seqOf(first); seq <= to.until; seq += TRIM_FACTS) {
+      if (closing) throw closedFailure()
+      const end = Math.min(seq + TRIM_FACTS - 1, to.until)
+      await alone(() => remove(seq, end))
     }
-    throw closedFailure()
+    // Only now is the room given back. Writes go on meanwhile.
+    compacting = Promise.resolve(current).then(tables => tables.compact(keyOf(1), keyOf(to.until)))
+    await compacting.catch(() => {})
+  }
+
+  async function remove(from: number, until: number): Promise<void> {
+    const { level } = await current
+    await lock.hold()
+    const batch = level.batch()
+    for (let seq = from; seq <= until; seq += 1) batch.del(keyOf(seq))
+    await removal(batch.write({ sync: true }))
   }
 
   /** One that fails spoils the handle, as any write does: the next write is refused, and that reopens the disk. */
