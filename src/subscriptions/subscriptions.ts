@@ -93,12 +93,6 @@ export class Subscriptions {
     return { ...told, mark, lag, leases, ...(failing !== undefined && { failing }) }
   }
 
-  /** The lowest mark there is: what lies after it is still wanted by somebody. */
-  lowest(): number | undefined {
-    const marks = this.all().map(({ mark }) => mark)
-    return marks.length === 0 ? undefined : Math.min(...marks)
-  }
-
   /**
    * Resolves when it is on disk, to whether it is new: for the same one once more, nothing is done. Throws a Refusal
    * `subscription.taken`, `subscription.full`, `callback.url`, `callback.address`, or a Failure.

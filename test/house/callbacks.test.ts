@@ -42,7 +42,8 @@ t.test('who asked is called when the job is over, and can tell that it was the h
   t.match(told, { id, state: 'completed', ...answer })
   const job = await (await fetch(`${w.url}/quipu/jobs/${id}`)).json()
   t.match(job, { digest: told.digest, callback: { state: 'delivered', attempts: 1, status: 200 } })
-  for (const fact of await w.facts()) t.notMatch(JSON.stringify(fact), /hush|shh/)
+  // But for the hash, in which three letters may come together by chance.
+  for (const fact of await w.facts()) t.notMatch(JSON.stringify({ ...fact, hash: '' }), /hush|shh/)
 })
 
 t.test('a call that fails is told of, and one that was called off is told, too', async t => {

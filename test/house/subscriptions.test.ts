@@ -104,10 +104,11 @@ t.test(
         let left = 200
         for await (const { seq } of facts) {
           followed.push(seq)
-          if (seq % 10 === 0) await facts.ack().catch(() => {})
+          if (seq % 50 === 0) void facts.ack().catch(() => {}) // waited for, it would be five times a second
           left -= 1
           if (left === 0) gone.abort()
         }
+        await facts.ack().catch(() => {})
       }
     }
 
@@ -122,7 +123,7 @@ t.test(
     let house = await start(url, flags)
     t.teardown(() => house.kill('SIGKILL'))
     await post('/quipu/subscriptions', { name: 'shared', from: 'start' })
-    const webhook = { url: hook.url, secret: 'shh', lingerMs: 20, failuresMax: 1_000 }
+    const webhook = { url: hook.url, secret: 'shh-do-not-tell', lingerMs: 20, failuresMax: 1_000 }
     await post('/quipu/subscriptions', { name: 'called', from: 'start', webhook })
     const work = [...Array.from({ length: 3 }, taker), follower(), ...Array.from({ length: 4 }, client)]
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -163,7 +164,7 @@ t.test(
     const told: Entry[] = []
     for await (const page of journal.read()) told.push(...page.filter(({ kind }) => kind === 'subscription'))
     await journal.close()
-    t.notMatch(JSON.stringify(told), /hush|shh|\/hook/)
+    t.notMatch(JSON.stringify(told), /hush|do-not-tell|\/hook/)
   },
 )
 
