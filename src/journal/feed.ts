@@ -10,6 +10,7 @@ import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { type Followed, follow } from './follow.ts'
 import type { Entry, Journal } from './journal.ts'
+import { Shelf } from './shelf.ts'
 import { Turns } from './turns.ts'
 import type { Wanted } from './wanted.ts'
 
@@ -58,6 +59,7 @@ export class Feed {
       waitMs: TURN_WAIT_MS,
       what: 'to read the journal from the disk',
     })
+    const shelf = new Shelf(journal)
     this.#paced = {
       get durable() {
         return journal.durable
@@ -66,7 +68,7 @@ export class Feed {
         return journal.closed
       },
       recent: after => journal.recent(after),
-      read: range => journal.read(range),
+      read: range => shelf.read(range),
       watch: listener => {
         this.#unwatch ??= journal.watch(() => this.#grown(journal.closed))
         this.#listeners.add(listener)
