@@ -195,12 +195,14 @@ export class Snapshots {
     if (fingerprint !== (await this.#code())) return 'another version of Quipu took it'
     if (id !== journal.id) return 'it is of another journal'
     if (seq > journal.durable) return `it is of fact ${seq}, and the journal ends at ${journal.durable}`
-    const other = `fact ${seq} of the journal is not the one it was taken after`
-    const { base } = journal
-    if (seq === base.seq) return hash === base.hash ? undefined : other
-    for await (const [record = ''] of journal.records({ after: seq - 1, until: seq })) {
-      if (hashOf(record) !== hash) return other
-    }
+    const found = seq === journal.base.seq ? journal.base.hash : await this.#hashAt(seq)
+    return found === hash ? undefined : `fact ${seq} of the journal is not the one it was taken after`
+  }
+
+  async #hashAt(seq: number): Promise<string | undefined> {
+    const { journal } = this.#options
+    for await (const [record] of journal.records({ after: seq - 1, until: seq }))
+      return record && hashOf(record)
     return undefined
   }
 

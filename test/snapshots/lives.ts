@@ -233,7 +233,7 @@ export function lives({
     if (roll < 0.02) machines()
     else if (roll < 0.05) copies()
     else if (roll < 0.06) people()
-    else if (roll < 0.08 && ended.length > 0) afterwards()
+    else if (roll < 0.12 && ended.length > 0) afterwards()
     else if (open.length < openMax && (open.length === 0 || maybe(0.35))) admit()
     else goOn()
   }

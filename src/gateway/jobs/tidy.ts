@@ -33,6 +33,7 @@ const LOOK_MAX_MS = 60_000
 const BATCH = 64
 /** Each that has ended and is kept has a row in memory: about 1 KB. */
 const FINISHED_MAX = 100_000
+const FACTS_AT_ONCE = 1_000
 /** The last tenth of the spool is for answers. */
 const BODIES_SHARE = 0.9
 
@@ -83,8 +84,13 @@ export class Tidy {
         if (isAnswer(part) && part !== answer) await spool.drop(id, part)
     }
     await spool.erase(strays)
+    let count = 0
     for (const id of [...jobs.state.finished.keys()]) {
-      if (!there.has(id)) engine.commit('spool', id, { type: 'spool.erase', data: { why: 'age', bytes: 0 } })
+      if (there.has(id)) continue
+      engine.commit('spool', id, { type: 'spool.erase', data: { why: 'age', bytes: 0 } })
+      count += 1
+      // A spool that is gone as a whole is more facts than may wait for the disk at once.
+      if (count % FACTS_AT_ONCE === 0) await engine.settled()
     }
   }
 

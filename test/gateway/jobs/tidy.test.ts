@@ -185,3 +185,20 @@ t.test('what is open is not erased, however it is asked', async t => {
   )
   t.equal((await s.erased()).length, 2)
 })
+
+t.test('a spool that is gone with ten thousand kept jobs keeps no house from starting', async t => {
+  const s = await stage(t)
+  const data = { path: '/api/chat', model: 'm', client: 'c', priority: 5, bodyBytes: 1, attemptsMax: 3 }
+  for (let i = 0; i < 10_000; i += 1) {
+    s.engine.commit('request', `j${i}`, {
+      type: 'request.admit',
+      data: { ...data, expiresAt: 9e15, job: true },
+    })
+    s.cancel(`j${i}`)
+    if (i % 1_000 === 0) await s.engine.settled()
+  }
+  await s.engine.settled()
+  await s.tidy.sweep()
+  t.same(s.jobs(), [])
+  t.equal((await s.erased()).length, 10_000)
+})
