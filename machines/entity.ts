@@ -49,6 +49,15 @@ export interface Recorded {
   readonly v: number
   /** The chain's hash at this fact: SHA-256, base64url. */
   readonly hash: string
+  /** Its data was forgotten, but for what it still says. */
+  readonly forgotten?: Forgotten
+}
+
+export interface Forgotten {
+  /** The id of the forgetting. */
+  readonly by: string
+  /** SHA-256 of the fact's number and of what is left, base64url. */
+  readonly residue: string
 }
 
 /** A deadline is data in a state's meta: when it passes while the state lasts, the engine issues the command. */

@@ -3,6 +3,7 @@ import { archive } from './archive.ts'
 import { breaker } from './breaker.ts'
 import { delivery } from './delivery.ts'
 import type { CommandOf, FactOf } from './entity.ts'
+import { forgetting } from './forgetting.ts'
 import { model } from './model.ts'
 import { node } from './node.ts'
 import { policy } from './policy.ts'
@@ -30,6 +31,7 @@ export const entities = {
   subscription,
   refusals,
   archive,
+  forgetting,
 } as const
 
 export type Kind = keyof typeof entities

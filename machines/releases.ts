@@ -8,6 +8,8 @@
 export const since: Readonly<Record<string, string>> = {
   'archive.sealed': '0.3.0',
   'archive.trimmed': '0.3.0',
+  'forgetting.done': '0.3.0',
+  'forgetting.ordered': '0.3.0',
   'refusals.counted': '0.3.0',
   'scrub.damaged': '0.3.0',
   'signer.created': '0.3.0',

@@ -18,6 +18,7 @@ import { Health } from './fleet/health.ts'
 import { Keeper } from './fleet/keeper.ts'
 import { Ollamas } from './fleet/ollama.ts'
 import { discover, type Found, register } from './fleet/register.ts'
+import { Forgetting } from './forgetting/forgetting.ts'
 import { Admission } from './gateway/admission.ts'
 import { Bodies } from './gateway/body.ts'
 import { checkpointDoors } from './gateway/checkpoints.ts'
@@ -52,6 +53,7 @@ import { JournalTopic } from './mirror/journaltopic.ts'
 import { Mirror } from './mirror/mirror.ts'
 import { Past } from './past/past.ts'
 import { decodeTps } from './projections/estimates.ts'
+import { forgetFacts, forgetNames, openOf } from './projections/forget.ts'
 import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
 import { targetsOf } from './projections/subscriptions.ts'
 import { views } from './projections/views.ts'
@@ -274,6 +276,21 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       mirror,
       vitals: health.vitals,
     })
+    const forgetting = new Forgetting({
+      ...common,
+      dir,
+      warn,
+      open: names => openOf(answers, names),
+      sealed: () => answers.archive.state.files.at(-1)?.last ?? 0,
+      copies: [
+        names => forgetNames(answers, names),
+        async (_names, left) => {
+          for await (const records of left(journal)) forgetFacts(answers, records)
+        },
+        () => snapshots.drop(),
+      ],
+    })
+    closing.push(() => forgetting.close())
     const turnedAway = new TurnedAway(common)
     closing.push(() => turnedAway.close())
     const server = await openServer({
@@ -303,6 +320,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
             zone: 'UTC',
             deadlineMs: PAST_MS,
           }),
+          forget: (client, by) => forgetting.forget([client], by),
           hindsight: {
             weigh,
             bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),
@@ -356,6 +374,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       named.reactor,
       archivist.reactor,
       budget.reactor,
+      forgetting.reactor,
     )
     closing.push(
       journal.watch(() => {

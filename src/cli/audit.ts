@@ -9,6 +9,7 @@ import { Failure } from '../failure.ts'
 import { Damage } from '../journal/damage.ts'
 import type { Entry, Head } from '../journal/journal.ts'
 import { archivesIn } from '../journal/level.ts'
+import { Coverage } from '../report/coverage.ts'
 import { type Copy, ofFolder, takeCopy } from './copy.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { reporting, reportOption } from './report.ts'
@@ -60,19 +61,23 @@ export const audit: Verb = {
     const contents = new Contents()
     const account = reporting(given)
     try {
+      const coverage = new Coverage()
       const wanted = {
         signal: interruption(),
         expected,
         since,
         keys,
-        onlookers: [contents, ...account.onlookers],
+        onlookers: [contents, coverage, ...account.onlookers],
       }
       const findings = await examine({ dir, archiveDir }, wanted)
+      const [complaint] = coverage.complaints
+      if (complaint !== undefined) throw new Failure('audit.forgotten', complaint)
       await account.write(findings)
       if (since !== undefined && keys.length === 0) remark(OWN_KEY)
       report(dir, findings, contents, json)
     } catch (error) {
-      if (error instanceof Damage) await account.writeDamaged(dir, error)
+      if (error instanceof Damage || (error instanceof Failure && error.code === 'audit.forgotten'))
+        await account.writeDamaged(dir, error)
       if (json && error instanceof Failure) sayJson(complaint(dir, error))
       throw error
     }

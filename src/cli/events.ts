@@ -27,6 +27,7 @@ const KINDS = Object.keys({
   subscription: true,
   refusals: true,
   archive: true,
+  forgetting: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {

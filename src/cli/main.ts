@@ -100,6 +100,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'run a journal again, under another policy or on another fleet',
     load: async () => (await import('./backtest.ts')).backtest,
   },
+  forget: {
+    does: 'take the name of a client out of the journal',
+    load: async () => (await import('./forget.ts')).forget,
+  },
   erase: {
     does: 'erase what is kept of a request or a client, and prove it',
     load: async () => (await import('./erase.ts')).erase,

@@ -1,7 +1,7 @@
 /** `quipu audit --report FILE`: what the audited journal comes to, as a page for people or as JSON. */
 import { writeFile } from 'node:fs/promises'
 import { Failure } from '../failure.ts'
-import type { Damage } from '../journal/damage.ts'
+import { Damage } from '../journal/damage.ts'
 import { identify } from '../journal/folder.ts'
 import type { Head } from '../journal/journal.ts'
 import { pageOf } from '../report/page.ts'
@@ -22,7 +22,7 @@ export interface Account {
   readonly onlookers: readonly Onlooker[]
   write(findings: { readonly id: string; readonly head: Head }): Promise<void>
   /** Of what verifies, and what is wrong with the rest. */
-  writeDamaged(dir: string, damage: Damage): Promise<void>
+  writeDamaged(dir: string, damage: Failure): Promise<void>
 }
 
 export function reporting(given: Given): Account {
@@ -41,7 +41,9 @@ export function reporting(given: Given): Account {
   return {
     onlookers: [tally],
     write: ({ id, head }) => put({ id, head }),
-    async writeDamaged(dir, { code, message, seq = null }) {
+    async writeDamaged(dir, damage) {
+      const { code, message } = damage
+      const seq = damage instanceof Damage ? (damage.seq ?? null) : null
       const id = await identify(dir).catch(() => undefined)
       const { seq: to = 0, hash = '' } = tally.last ?? {}
       if (id === undefined) return

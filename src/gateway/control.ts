@@ -16,7 +16,7 @@ import { Hindsight, type HindsightNeeds } from './hindsight.ts'
 import { meanwhile } from './meanwhile.ts'
 import { openapi } from './openapi.ts'
 import { allPolicies, modelNamed, onePolicy, type PolicyNeeds, policyFrom } from './policies.ts'
-import { type Diff, QUEUE_LIMIT, REQUESTS_LIMIT, type State, type Told } from './schema.ts'
+import { type Diff, type Forgotten, QUEUE_LIMIT, REQUESTS_LIMIT, type State, type Told } from './schema.ts'
 import { type SettingsNeeds, settingDoors } from './settings.ts'
 import { type TablesNeeds, tableDoors } from './tables.ts'
 import { Trail } from './trail.ts'
@@ -59,6 +59,8 @@ export interface ControlNeeds
     state(at: string, signal: AbortSignal): Promise<Told<typeof State>>
     difference(from: string, to: string, signal: AbortSignal): Promise<Told<typeof Diff>>
   }
+  /** Takes a client's name out of the journal. Throws a Refusal `forgetting.open`, a Failure `house.busy`. */
+  readonly forget: (client: string, by: string) => Promise<Told<typeof Forgotten>>
   /** Decides once more what has been decided. */
   readonly hindsight: Pick<HindsightNeeds, 'weigh' | 'bind' | 'bound'>
 }
@@ -223,6 +225,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     await recorded()
     return needs.past.difference(from, to, goneSignal(reply))
   })
+  hang(app, doors.forget, ({ body: { client }, by }) => needs.forget(client, by), write)
 
   // ── settings and tables ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -25,6 +25,8 @@ import {
   Extension,
   FactSeq,
   FinishedQuery,
+  Forget,
+  Forgotten,
   type Given,
   GivingUp,
   Health,
@@ -358,6 +360,15 @@ export const doors = {
     params: JobId,
     answer: Job,
     refusals: [404, 409, 503],
+  },
+  forget: {
+    method: 'POST',
+    path: '/quipu/forget',
+    sentence:
+      'Takes the name of a client out of every fact; answered once no file of the house has it any more',
+    body: Forget,
+    answer: Forgotten,
+    refusals: [400, 409, 503],
   },
   erase: {
     method: 'POST',

@@ -314,6 +314,23 @@ export const Erase = Type.Object(
   { additionalProperties: false },
 )
 
+export const Forget = Type.Object(
+  {
+    client: Type.String({
+      minLength: 1,
+      maxLength: 256,
+      description: 'its name, as `quipu requests` shows it',
+    }),
+  },
+  { additionalProperties: false },
+)
+
+export const Forgotten = Type.Object({
+  id: text('of the forgetting; empty where there was nothing to forget'),
+  facts: whole('that do not have the name any more'),
+  kept: whole('that have it still, in their header: who asked for them'),
+})
+
 export const JournalQuery = query({ after, limit: limit(JOURNAL_LIMIT, 10_000) })
 
 /** Of a table: which rows, how many, and as what. */
@@ -1249,6 +1266,7 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   Waiting,
   Why,
   Hindsight,
+  Forgotten,
 }
 
 // ── how what comes in is checked ─────────────────────────────────────────────────────────────────────────────────

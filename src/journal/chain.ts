@@ -6,11 +6,18 @@
  *
  *   hash     SHA-256 in base64url of these three lines: the hash before this one, the header, the data's SHA-256
  *   header   {"seq":7,"at":1767225600000,"kind":"node","id":"shed","type":"node.drained","v":1,"by":"cli"}
- *   data     {}       (or # and the data's SHA-256, once the data has been forgotten: the chain still holds)
+ *   data     {}
+ *
+ * Once the data has been forgotten, its SHA-256 stands in its place, so that the chain still holds; and beside that whose
+ * forgetting it was (machines/forgetting.ts) and what may stay. That the chain does not cover; the forgetting's own
+ * facts do.
+ *
+ *   #OV1UgrEFSLkH9OWWnLAwnE1bYfMwbmyxkWMSpdvqQ3g 01M7YZH119Z62FQKEDVFCP11CT {"client":"forgotten","model":"tiny:latest"}
  *
  * Before the first fact stands the origin: the hash of the journal's id, so that two journals cannot be spliced.
  */
 import { hash as digestOf } from 'node:crypto'
+import type { Forgotten } from '../../machines/entity.ts'
 import { upcast, versionOf } from '../../machines/upcasts.ts'
 import { Failure } from '../failure.ts'
 import { broken, type Damage, gap } from './damage.ts'
@@ -50,11 +57,33 @@ export function seal(
 export function verify(record: string, seq: number, before: string): string {
   const end = record.indexOf('\n', HEADER) + 1
   const data = record.slice(end)
-  const hash = digest(
-    before + record.slice(HASH, end) + (data.startsWith('#') ? data.slice(1) : digest(data)),
-  )
+  const hash = digest(before + record.slice(HASH, end) + digestIn(data))
   if (!record.startsWith(hash)) throw mismatch(record, seq)
   return hash
+}
+
+/** Of the data, or of what stood there before it was forgotten. */
+function digestIn(data: string): string {
+  return data.startsWith('#') ? data.slice(1, FORGOTTEN.test(data) ? HEADER : undefined) : digest(data)
+}
+
+const FORGOTTEN = /^#[\w-]{43} (\w{1,64}) (\{.*\})$/
+
+/** The same record without its data, but for `residue`, which has the shape of that fact's data. The chain still holds. */
+export function withoutData(record: string, forgetting: string, residue: object): string {
+  const end = record.indexOf('\n', HEADER) + 1
+  return `${record.slice(0, end)}#${digestIn(record.slice(end))} ${forgetting} ${JSON.stringify(residue)}`
+}
+
+/** The data of a record as it is stored: of the version that its header says. Undefined where it was forgotten. */
+export function dataIn(record: string): object | undefined {
+  const text = record.slice(record.indexOf('\n', HEADER) + 1)
+  return text.startsWith('#') ? undefined : JSON.parse(text)
+}
+
+/** What a forgetting puts together over all that it left, in the order of the journal. Begins with ''. */
+export function digestAfter(before: string, { residue }: Forgotten): string {
+  return digest(`${before}\n${residue}`)
 }
 
 /** The entry in today's shape. Only for a record that has been verified. */
@@ -63,7 +92,12 @@ export function entryOf(record: string, hash: string): Entry {
   const entry = JSON.parse(record.slice(HEADER, end))
   const text = record.slice(end + 1)
   const today = versionOf(entry.type)
-  entry.data = text.startsWith('#') ? null : JSON.parse(text)
+  if (!text.startsWith('#')) entry.data = JSON.parse(text)
+  else {
+    const [, by, residue] = FORGOTTEN.exec(text) ?? []
+    entry.data = residue === undefined ? null : residueIn(residue, entry.seq)
+    if (by !== undefined) entry.forgotten = { by, residue: digest(`${entry.seq}\n${text}`) }
+  }
   entry.hash = hash
   if (entry.v !== today) {
     if (entry.v > today) throw newer(entry)
@@ -81,9 +115,27 @@ export function headerOf(record: string): Header {
   return JSON.parse(record.slice(HEADER, record.indexOf('\n', HEADER)))
 }
 
+/** No chain covers it, so that anything may stand there. */
+function residueIn(text: string, seq: number): object {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw broken(seq)
+  }
+}
+
 /** What the record says its hash is, verified or not. */
 export function hashOf(record: string): string {
   return record.slice(0, HASH)
+}
+
+/** Are these two records of one fact, whatever was forgotten of it? */
+export function sameFact(a: string, b: string): boolean {
+  const [one, other] = [a, b].map(record => {
+    const end = record.indexOf('\n', HEADER) + 1
+    return record.slice(0, end) + digestIn(record.slice(end))
+  })
+  return one === other
 }
 
 /** What a record that is not the fact `seq` means: it is altered, or the fact is missing and this is a later one. */

@@ -12,7 +12,7 @@
 import { ANY, later, readerOf } from '../../machines/releases.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
-import { entryOf, hashOf, originOf, seal } from './chain.ts'
+import { entryOf, hashOf, originOf, sameFact, seal } from './chain.ts'
 import { Damage, foreign, gap } from './damage.ts'
 import type { Entry, Head, Journal } from './journal.ts'
 import { type Store, verified } from './store.ts'
@@ -118,6 +118,28 @@ export function journalOver(
     tell()
   }
 
+  /** Never beside another write: which of two had failed could not be told. */
+  async function rewrite(records: ReadonlyMap<number, string>): Promise<void> {
+    while (writing !== undefined) await writing
+    if (closing !== undefined) throw closedFailure()
+    if (failure !== undefined) throw failure
+    let rejection: Failure | undefined
+    writing = rejectionOf(store.rewrite(records)).then(reason => {
+      rejection = reason
+      writing = undefined
+    })
+    await writing
+    if (rejection !== undefined) {
+      stop(rejection)
+      throw rejection
+    }
+    recent = recent.map(entry => {
+      const record = records.get(entry.seq)
+      return record === undefined ? entry : entryOf(record, entry.hash)
+    })
+    if (waiting.length > 0) write()
+  }
+
   async function recover(): Promise<void> {
     let found = 0
     const rejection = await rejectionOf(
@@ -220,6 +242,20 @@ export function journalOver(
     async *records({ after = 0, until = durable.seq } = {}) {
       if (closed) throw closedFailure()
       yield* verified(store, id, after, Math.min(until, durable.seq))
+    },
+
+    async replace(batches, until) {
+      if (closed) throw closedFailure()
+      await store.spill()
+      for await (const records of batches) {
+        for (const [seq, record] of records) {
+          const [found] = await store.page(seq, seq)
+          if (found === undefined || seq > durable.seq || !sameFact(found, record))
+            throw new TypeError(`The record for fact ${seq} is not that fact`)
+        }
+        await rewrite(records)
+      }
+      await store.compact(1, until)
     },
 
     recent(after) {

@@ -3,7 +3,8 @@ import type { Recorded } from '../../machines/entity.ts'
 import type { Command, Fact, Kind } from '../../machines/index.ts'
 import type { Base } from './base.ts'
 
-/** A fact as the journal gives it back. Where its data has been forgotten (see chain.ts), `data` is null. */
+/** A fact as the journal gives it back. Where its data has been forgotten (see chain.ts), `data`
+ * is what was left of it; null where that is nothing. */
 export type Entry = Fact & Recorded
 
 /** A fact before the journal has numbered it. */
@@ -68,6 +69,14 @@ export interface Journal {
 
   /** The same pages as the very text that is stored, verified but not parsed: for export, mirrors and audits. */
   records(range?: Range): AsyncIterable<readonly string[]>
+
+  /**
+   * Puts records in the place of facts that are durable, as forgetting needs it: each has the header and the hash of the
+   * one it replaces (chain.ts, withoutData), or this throws a TypeError. A batch is one write; facts may come in between.
+   * Resolves when what stood there up to `until` is in no file of the journal any more, this time or at an earlier one
+   * that was cut off. Rejects as flushed() does, and then nobody knows.
+   */
+  replace(batches: AsyncIterable<ReadonlyMap<number, string>>, until: number): Promise<void>
 
   /**
    * At most a thousand durable entries after `after`, from memory: nothing is read. Undefined where they are too

@@ -170,6 +170,25 @@ function levelStore(
     mark.move({ seq: seq + records.length - 1, hash: hashOf(records.at(-1)!) })
   }
 
+  async function rewrite(records: ReadonlyMap<number, string>): Promise<void> {
+    await look()
+    const { level } = await current
+    const batch = level.batch()
+    for (const [seq, record] of records) batch.put(keyOf(seq), record)
+    await batch.write({ sync: true })
+  }
+
+  async function spill(): Promise<void> {
+    await (await current).spill()
+  }
+
+  async function compact(from: number, until: number): Promise<void> {
+    await compacting.catch(() => {})
+    const run = Promise.resolve(current).then(tables => tables.compact(keyOf(from), keyOf(until)))
+    compacting = run
+    await run
+  }
+
   async function last(): Promise<number> {
     const { level } = await current
     const trimmed = await level.get(keyOf(0))
@@ -245,6 +264,9 @@ function levelStore(
       return base === undefined ? undefined : headOfBase(base)
     },
     write: (seq, records, reader) => ours(alone(() => write(seq, records, reader))),
+    rewrite: records => ours(alone(() => rewrite(records))),
+    spill: () => ours(spill()),
+    compact: (from, until) => ours(compact(from, until)),
     trim: to => ours(trim(to)),
     blame(damage) {
       const { seq } = damage

@@ -31,6 +31,12 @@ export function openMemoryJournal({
         await fault?.()
         records.push(...batch)
       },
+      async rewrite(changed) {
+        await fault?.()
+        for (const [seq, record] of changed) records[seq - 1] = record
+      },
+      spill: async () => {},
+      compact: async () => {},
       page: async (from, until) => records.slice(from - 1, Math.min(until, from + 999)),
       async reopen() {
         await fault?.()

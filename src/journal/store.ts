@@ -11,6 +11,12 @@ export interface Store {
    * oldest release that knows all of them.
    */
   write(seq: number, records: readonly string[], reader: string): Promise<void>
+  /** Puts records in the place of those there are; on the disk once it resolves. After a rejection: reopen(). */
+  rewrite(records: ReadonlyMap<number, string>): Promise<void>
+  /** Before the first rewrite(): what is there goes where compact() finds it. */
+  spill(): Promise<void>
+  /** Resolves when what was replaced from `from` to `until` since spill() is in no file any more. */
+  compact(from: number, until: number): Promise<void>
   /** Records from `from` to `until` as they lie there: at least one if there is any, at most a thousand. */
   page(from: number, until: number): Promise<readonly string[]>
   /**

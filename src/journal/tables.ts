@@ -16,9 +16,20 @@ const TUNING = {
   maxFileSize: 8_388_608,
 }
 
+/** After every key there may be. */
+const LAST = Buffer.alloc(64, 0xff)
+
 export interface Tables {
   readonly level: Level<Buffer, string>
-  /** Gives the room of what was deleted between two keys back to the disk. */
+  /**
+   * Makes a table of what is in memory, and LevelDB's log anew. Where a value and the one that overwrites it are in memory
+   * together, they go into one table together, and that may lie so deep that no compaction comes by.
+   */
+  spill(): Promise<void>
+  /**
+   * Writes the tables between two keys anew, without what was deleted or overwritten; the old ones, and LevelDB's log, are
+   * deleted.
+   */
   compact(from: Buffer, until: Buffer): Promise<void>
   close(): Promise<void>
 }
@@ -40,11 +51,13 @@ export async function openTables(
       : // The same keys(), values() and batch(), and `sync` is handed on.
         (root.sublevel<Buffer, string>(sublevel, encodings) as unknown as Level<Buffer, string>)
   const placed = (key: Buffer): Buffer => (sublevel === undefined ? key : level.prefixKey(key, 'buffer'))
+  // Node has it, browsers have not, and the types are of both.
+  const compact = (from: Buffer, until: Buffer): Promise<void> =>
+    (root as unknown as Compactable).compactRange(from, until, { keyEncoding: 'buffer' })
   return {
     level,
-    // Node has it, browsers have not, and the types are of both.
-    compact: (from, until) =>
-      (root as unknown as Compactable).compactRange(placed(from), placed(until), { keyEncoding: 'buffer' }),
+    spill: () => compact(LAST, LAST),
+    compact: (from, until) => compact(placed(from), placed(until)),
     close: () => root.close(),
   }
 }

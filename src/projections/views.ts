@@ -6,6 +6,7 @@ import { deliveries } from './deliveries.ts'
 import { endings } from './endings.ts'
 import { estimates } from './estimates.ts'
 import { fleet } from './fleet.ts'
+import { forgettings } from './forgettings.ts'
 import { history } from './history.ts'
 import { jobs } from './jobs.ts'
 import { keys } from './keys.ts'
@@ -49,6 +50,7 @@ export const views = (kept: States = {}) => {
     endings: endings(),
     signers: signers(),
     archive: archive(),
+    forgettings: forgettings(),
   }
   for (const [name, view] of Object.entries(all) as [string, Projection<unknown>][]) {
     if (Object.hasOwn(kept, name)) restore(view, kept[name])

@@ -57,7 +57,9 @@ function verdict({
   longestSilence,
 }: Report['journal']): string {
   const notes = [
-    ...(forgotten === 0 ? [] : [`The data of ${count(forgotten)} facts was forgotten.`]),
+    ...(forgotten === 0 || !whole
+      ? []
+      : [`${count(forgotten)} facts forgot whose they were; each is covered by a forgetting.`]),
     ...(clockSetBack.times === 0
       ? []
       : [
@@ -71,7 +73,7 @@ function verdict({
   ]
   const said = whole
     ? `Every one of ${count(facts)} facts verifies: none is missing, none was altered, and each could stand where it stands.`
-    : `${text(damage!.message)} What follows is of the ${count(facts)} facts before it, which verify.`
+    : `${text(damage!.message)} What follows is of ${damage!.seq === null ? 'what there is' : `the ${count(facts)} facts before it, which verify`}.`
   return `<section class="verdict ${whole ? 'good' : 'bad'}">
 <h2>${whole ? 'The journal is whole' : 'The journal is damaged'}</h2>
 <p>${said}</p>

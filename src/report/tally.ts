@@ -167,7 +167,7 @@ export class Tally {
   deedsLeft = 0
   first: Entry | undefined
   last: Entry | undefined
-  /** Facts whose data was forgotten. */
+  /** Facts whose data, or some of it, was forgotten. */
   forgotten = 0
   /** How often a fact is older than the one before it, and by how much at most; milliseconds. */
   setBack = { times: 0, mostMs: 0 }
@@ -190,8 +190,9 @@ export class Tally {
     this.types.set(type, (this.types.get(type) ?? 0) + 1)
     if (by !== undefined) this.#ask(by, type)
     if (!TRAFFIC.has(entry.kind) && !SEEN.has(type)) this.#note(entry)
-    if (entry.data === null) this.forgotten += 1
-    else (rows as Record<string, ((self: Tally, entry: Entry) => void) | undefined>)[type]?.(this, entry)
+    if (entry.forgotten !== undefined || entry.data === null) this.forgotten += 1
+    if (entry.data !== null)
+      (rows as Record<string, ((self: Tally, entry: Entry) => void) | undefined>)[type]?.(this, entry)
   }
 
   /** Who asked for how many of which facts, whoever asked for most first. */

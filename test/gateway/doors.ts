@@ -160,6 +160,7 @@ export async function openDoors(
           starveMs: () => config.starveMs,
           zone: 'UTC',
         }),
+        forget: never,
         hindsight: {
           weigh,
           bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),

@@ -135,6 +135,9 @@ engine.attempt('delivery', 'other', {
 engine.attempt('spool', 'job', { type: 'spool.erase', data: { why: 'asked', bytes: 130 } })
 const codes = { 'house.untrusted': 2 }
 engine.attempt('refusals', 'house', { type: 'refusals.count', data: { since: clock.now(), codes } })
+const left = { facts: 2, until: 40, digest: 'd', kept: 1 }
+engine.attempt('forgetting', 'f1', { type: 'forgetting.order', data: left, by: 'op' })
+engine.attempt('forgetting', 'f1', { type: 'forgetting.end', data: {} })
 engine.attempt('policy', 'tiny:latest', {
   type: 'policy.set',
   data: { avoid: ['gpu-2'], numCtxMax: 8_192, keepAliveS: -1 },

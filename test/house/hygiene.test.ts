@@ -49,6 +49,7 @@ const guarded = [
   ['POST', '/quipu/jobs'],
   ['GET', '/quipu/jobs'],
   ['POST', '/quipu/erase'],
+  ['POST', '/quipu/forget'],
   ['GET', '/quipu/journal'],
   ['GET', '/quipu/subscriptions'],
   ['POST', '/quipu/subscriptions'],

@@ -59,6 +59,12 @@ function slowDisk(t: Test) {
           })
         })
       },
+      async rewrite(changed) {
+        if (writes.length > 0) t.fail('nothing may be replaced beside a write')
+        for (const [seq, record] of changed) records[seq - 1] = record
+      },
+      spill: async () => {},
+      compact: async () => {},
       async page(from, until) {
         if (disk.unreadable)
           throw new Failure('journal.unwritable', 'between two handles', { retryable: true })

@@ -98,6 +98,15 @@ export class Disk {
         throw new Failure('journal.unwritable', fault.says)
       },
 
+      rewrite: async records => {
+        if (boot !== this.#boot) return over()
+        await wait(syncMs())
+        if (boot !== this.#boot) return over()
+        for (const [seq, record] of records) this.#platter[seq - 1] = record
+      },
+      spill: async () => {},
+      compact: async () => {},
+
       page: async (from, until) => {
         if (boot !== this.#boot) return over()
         const fault = this.#met('page')

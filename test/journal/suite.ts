@@ -1,7 +1,7 @@
 /** The specification: what every journal does, whatever it is kept on. */
 import { createHash } from 'node:crypto'
 import type { Test } from 'tap'
-import { originOf } from '../../src/journal/chain.ts'
+import { originOf, withoutData } from '../../src/journal/chain.ts'
 import { Damage } from '../../src/journal/damage.ts'
 import { follow } from '../../src/journal/follow.ts'
 import type { Entry, Journal } from '../../src/journal/journal.ts'
@@ -15,6 +15,10 @@ export interface Place {
 }
 
 const sha = (text: string): string => createHash('sha256').update(text).digest('base64url')
+
+async function* batches(...records: readonly [number, string][]) {
+  for (const one of records) yield new Map([one])
+}
 
 export function journalSuite(t: Test, place: (t: Test) => Promise<Place>): void {
   const fresh = async (t: Test): Promise<{ place: Place; journal: Journal }> => {
@@ -352,6 +356,46 @@ export function journalSuite(t: Test, place: (t: Test) => Promise<Place>): void 
     await journal.close()
     await place.tamper(5, `${hash}\n${header}\n#${sha('something else')}`)
     t.match(await failure(() => place.open()), { code: 'journal.broken', seq: 5 })
+  })
+
+  t.test('of what was forgotten the residue is read, live and later, and the chain holds', async t => {
+    const { place, journal } = await fresh(t)
+    write(journal, 5)
+    await journal.flushed()
+    const before = await texts(journal)
+    const forgotten = withoutData(before[2]!, 'F1', { client: 'forgotten' })
+    const head = journal.head
+    await journal.replace(batches([3, forgotten]), 5)
+    write(journal, 1, 5)
+    await journal.flushed()
+    t.same((await texts(journal)).slice(0, 5), before.with(2, forgotten))
+    t.match(journal.recent(2)![0], { seq: 3, data: { client: 'forgotten' }, forgotten: { by: 'F1' } })
+    await journal.close()
+    const again = await place.open()
+    const entries = await all(again)
+    t.match(entries[2], {
+      seq: 3,
+      data: { client: 'forgotten' },
+      forgotten: { by: 'F1', residue: /^[\w-]{43}$/ },
+    })
+    t.equal(entries[4]!.hash, head.hash)
+    t.notOk('forgotten' in entries[3]!)
+    await again.close()
+  })
+
+  t.test('a fact is replaced by itself only', async t => {
+    const { journal } = await fresh(t)
+    write(journal, 3)
+    await journal.flushed()
+    const [first, second] = await texts(journal)
+    for (const [seq, record] of [
+      [1, second!],
+      [1, first!.replace('"seq":1', '"seq":2')],
+      [1, `${first!} `],
+      [4, first!],
+    ] as const)
+      await t.rejects(journal.replace(batches([seq, record]), 3), { name: 'TypeError' })
+    t.equal((await texts(journal))[0], first)
   })
 
   t.test('facts that a newer Quipu wrote are refused, not guessed at', async t => {

@@ -219,8 +219,8 @@ whose, and what. When the connection breaks it comes back, and goes on where it 
                           09:05", or 90m for so long ago [now, or where --since begins]
   --after SEQ             begin after this fact
   --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
-                          setting, spool, signer, scrub, subscription, refusals, archive; several
-                          with commas [all]
+                          setting, spool, signer, scrub, subscription, refusals, archive,
+                          forgetting; several with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
@@ -789,6 +789,7 @@ usage: quipu VERB [options]
   archive                 put older facts into files, and take them off the disk
   simulate                run a trace against a simulated fleet, under several policies
   backtest                run a journal again, under another policy or on another fleet
+  forget                  take the name of a client out of the journal
   erase                   erase what is kept of a request or a client, and prove it
   config                  show every setting and who set it; set some while a house runs
   version                 print the version

@@ -24,6 +24,11 @@ due ──delivery.abandoned──▶ abandoned
 new ──delivery.ordered──▶ due
 `
 
+exports[`test/machines/charts.test.ts > TAP > every state of the forgetting chart can be reached, and none acts > chart 1`] = `
+ordered ──forgetting.done──▶ done
+new ──forgetting.ordered──▶ ordered
+`
+
 exports[`test/machines/charts.test.ts > TAP > every state of the model chart can be reached, and none acts > chart 1`] = `
 known ──model.gone──▶ absent
 model ──model.found──▶ known

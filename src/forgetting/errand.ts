@@ -1,0 +1,61 @@
+/**
+ * Whose name a forgetting is about: a file beside the journal for as long as it takes, which nobody else may read. Without
+ * it a house that was killed in the middle could not go on, and the journal may not say it.
+ */
+import { open, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Failure } from '../failure.ts'
+
+export interface Errand {
+  /** Of the forgetting. */
+  readonly id: string
+  readonly names: readonly string[]
+}
+
+export function errandIn(dir: string) {
+  const path = join(dir, 'forgetting')
+  return {
+    /** On the disk once it resolves. */
+    async write(errand: Errand): Promise<Errand> {
+      await written(`${path}.new`, `${JSON.stringify(errand)}\n`)
+      await rename(`${path}.new`, path)
+      const folder = await open(dir)
+      await folder.sync().finally(() => folder.close())
+      return errand
+    },
+
+    /** Undefined where there is none. */
+    async read(): Promise<Errand | undefined> {
+      const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined
+        throw new Failure('forgetting.unreadable', `${path} cannot be read: ${error.message}`, {
+          cause: error,
+        })
+      })
+      if (text === undefined) return undefined
+      try {
+        return JSON.parse(text) as Errand
+      } catch (cause) {
+        throw new Failure('forgetting.unreadable', `${path} is not what a forgetting leaves`, { cause })
+      }
+    },
+
+    /** Written over first: what a file's name no longer leads to is still on the disk. */
+    async remove(): Promise<void> {
+      const text = await readFile(path).catch(() => undefined)
+      if (text !== undefined) await written(path, Buffer.alloc(text.length))
+      await rm(path, { force: true })
+      await rm(`${path}.new`, { force: true })
+    },
+  }
+}
+
+async function written(path: string, content: string | Buffer): Promise<void> {
+  const file = await open(path, path.endsWith('.new') ? 'w' : 'r+', 0o600)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

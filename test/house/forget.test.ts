@@ -1,0 +1,86 @@
+/** A client asks, and is forgotten, by a house that goes on working. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { systemClock as clock } from '../../src/clock.ts'
+import { openLevelJournal } from '../../src/journal/level.ts'
+import { run } from '../cli/terminal.ts'
+import { dataFolder, world } from './world.ts'
+
+const CLIENT = 'margarethe@attic'
+
+function holding(dir: string, ...words: readonly string[]): readonly string[] {
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' }).flatMap(path => {
+    if (!statSync(join(dir, path)).isFile()) return []
+    const bytes = readFileSync(join(dir, path))
+    return words.filter(word => bytes.includes(word)).map(word => `${path}: ${word}`)
+  })
+}
+
+t.test('nobody is known by name any more, in no file, at no door; and it works on', async t => {
+  const dir = dataFolder(t)
+  const w = await world(t, {
+    journal: await openLevelJournal({ dir, clock, create: true }),
+    flags: { data: dir },
+  })
+  const ask = async () =>
+    (await w.generate({}, { 'X-Quipu-Client': CLIENT })).headers.get('x-quipu-request') as string
+  const id = await ask()
+  await w.fact('request.completed')
+  t.ok(holding(dir, CLIENT).length > 0)
+  const forget = (client: string) => w.post('/quipu/forget', { client })
+  t.match(await (await forget(CLIENT)).json(), { facts: 1, kept: 0 })
+  t.same(holding(dir, CLIENT), [])
+  const told = await Promise.all(
+    [`/quipu/requests/${id}`, '/quipu/requests', `/quipu/requests/${id}/why`, '/quipu/journal'].map(
+      async path => (await fetch(w.url + path)).text(),
+    ),
+  )
+  t.notMatch(told.join(), CLIENT)
+  t.match(told[0], '"client":"forgotten"')
+  t.match(await (await forget('nobody')).json(), { id: '', facts: 0, kept: 0 })
+  t.equal((await forget('forgotten')).status, 400)
+  await ask()
+  t.match(await (await fetch(`${w.url}/quipu/requests?client=${CLIENT}`)).json(), [{ client: CLIENT }])
+  await w.house.close()
+  t.match(await run(t, ['audit', '--data', dir]), { code: 0 })
+  t.match(await run(t, ['forget', '--client', CLIENT, '--data', dir]), { code: 0, out: /^1 fact forgot it/ })
+  t.same(holding(dir, CLIENT), [])
+  t.match(await run(t, ['audit', '--data', dir]), { code: 0 })
+})
+
+t.test('no file holds what anybody asked, was answered, or proved to be', async t => {
+  const dir = dataFolder(t)
+  const w = await world(t, {
+    journal: await openLevelJournal({ dir, clock, create: true }),
+    flags: { data: dir },
+  })
+  const canary = (where: string): string => `canary-${where}-7f3a`
+  const headers = {
+    Authorization: `Bearer ${canary('token')}`,
+    'X-Api-Key': canary('apikey'),
+    'Idempotency-Key': canary('idempotency'),
+    Cookie: `session=${canary('cookie')}`,
+    'User-Agent': canary('agent'),
+    'X-Anything': canary('header'),
+  }
+  const body = {
+    prompt: canary('prompt'),
+    system: canary('system'),
+    images: [],
+    options: { stop: [canary('stop')] },
+  }
+  await (await w.generate(body, headers)).text()
+  const chat = { model: 'tiny', messages: [{ role: 'user', content: canary('message') }], stream: false }
+  await (await w.post('/api/chat', chat, headers)).text()
+  await (await w.post('/v1/chat/completions', chat, headers)).text()
+  await (await w.post('/api/embed', { model: 'tiny', input: canary('input') }, headers)).text()
+  await (await w.post('/api/chat?secret=1', { ...chat, messages: canary('malformed') }, headers)).text()
+  const { headers: wished } = { headers: { 'X-Quipu-Priority': canary('wish') } }
+  await (await w.post('/api/chat', chat, wished)).text()
+  const job = { path: '/api/chat', body: chat }
+  await (await w.post('/quipu/jobs', job, headers)).text()
+  await w.fact('request.completed', ({ id }) => id !== '')
+  await w.house.close()
+  t.same(holding(dir, 'canary-'), [])
+})
