@@ -116,6 +116,13 @@ export const knobs = {
     sentence: 'a further web origin that may call, as OLLAMA_ORIGINS (* stands for any text); repeatable',
     list: true,
   }),
+  pseudonyms: knob({
+    flag: 'pseudonyms',
+    value: 'on|off',
+    default: false,
+    parse: onOff,
+    sentence: 'write clients, and who asks for changes, as keyed hashes; the key stays beside the journal',
+  }),
   cloud: knob({
     flag: 'cloud',
     value: 'on|off',

@@ -51,6 +51,7 @@ import { wantedBy } from './journal/wanted.ts'
 import { liveConfig } from './live.ts'
 import { JournalTopic } from './mirror/journaltopic.ts'
 import { Mirror } from './mirror/mirror.ts'
+import { namesOf, openNaming } from './naming.ts'
 import { Past } from './past/past.ts'
 import { decodeTps } from './projections/estimates.ts'
 import { forgetFacts, forgetNames, openOf } from './projections/forget.ts'
@@ -141,7 +142,8 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const replayMs = clock.monotonic() - began
     snapshots.start(engine, answers)
     const config = liveConfig(startConfig, answers.settings.state.values)
-    const common = { engine, clock, config, startConfig, journal, version, ...answers }
+    const naming = await openNaming(dir, config.pseudonyms)
+    const common = { engine, clock, config, startConfig, journal, version, naming, ...answers }
 
     const checkpoints = new Checkpoints({
       ...common,
@@ -299,6 +301,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       bodies,
       inference,
       onBug,
+      naming,
       turnedAway: code => turnedAway.count(code),
       ollama: api,
       control: async app => {
@@ -320,7 +323,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
             zone: 'UTC',
             deadlineMs: PAST_MS,
           }),
-          forget: (client, by) => forgetting.forget([client], by),
+          forget: async (client, by) => forgetting.forget(await namesOf(dir, client), by),
           hindsight: {
             weigh,
             bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),

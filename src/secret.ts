@@ -10,8 +10,8 @@ import { Failure } from './failure.ts'
 const SECRET_BYTES = 32
 
 /** Makes it where it is not there yet. Throws a Failure `secret.unreadable`. */
-export async function openSecret(dir: string): Promise<Buffer> {
-  const path = join(dir, 'secret')
+export async function openSecret(dir: string, name = 'secret'): Promise<Buffer> {
+  const path = join(dir, name)
   try {
     const found = await readFile(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined

@@ -12,6 +12,7 @@ import { Forgetting, type Forgotten } from '../forgetting/forgetting.ts'
 import type { Index, Told } from '../gateway/schema.ts'
 import { identify } from '../journal/folder.ts'
 import { openLevelJournal } from '../journal/level.ts'
+import { namesOf } from '../naming.ts'
 import { archive } from '../projections/archive.ts'
 import { openOf } from '../projections/forget.ts'
 import { forgettings } from '../projections/forgettings.ts'
@@ -72,7 +73,7 @@ async function here(dir: string, client: string): Promise<Forgotten> {
       copies: [() => rm(join(dir, 'snapshots'), { recursive: true, force: true })],
     })
     try {
-      return await forgetting.forget([client], 'cli')
+      return await forgetting.forget(await namesOf(dir, client), 'cli')
     } finally {
       await forgetting.close()
       engine.close()

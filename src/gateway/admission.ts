@@ -30,6 +30,8 @@ export interface AdmissionNeeds {
   readonly nodes: Nodes
   /** How the data folder stands to its budget; see archive/budget.ts. */
   readonly budget: { readonly standing: string }
+  /** Under which name a client is written down; see naming.ts. */
+  readonly naming: (name: string) => string
   /** How long it would wait for its turn, and then run; see scheduler/eta.ts. */
   readonly foresee: (order: Order) => Foreseen
 }
@@ -85,7 +87,7 @@ export class Admission {
 
   /** Throws a Refusal `request.invalid` for a wish that cannot be read. */
   async judge({ route, body, headers, by, wished, wishName }: Asked): Promise<Verdict> {
-    const { clock, config, estimates, foresee, nodes, policies } = this.#needs
+    const { clock, config, estimates, foresee, naming, nodes, policies } = this.#needs
     const wishes = readWishes(wished, clock.now(), wishName)
     const peeked = await peek(route, body, headers)
     const refused = this.#refusal(peeked)
@@ -97,7 +99,7 @@ export class Admission {
     const amended = await amend({ route, body, peeked }, policies.state.get(model))
     if ('refused' in amended) return { as: 'refused', refused: amended.refused }
     if (peeked.unload) return { as: 'unload', model }
-    const { client = by } = wishes
+    const client = naming(wishes.client ?? by)
     const { variant, keepAlive } = amended
     const question = { model, client, bodyBytes: body.length, outputMax: peeked.outputMax }
     const order: Order = {

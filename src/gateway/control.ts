@@ -59,6 +59,8 @@ export interface ControlNeeds
     state(at: string, signal: AbortSignal): Promise<Told<typeof State>>
     difference(from: string, to: string, signal: AbortSignal): Promise<Told<typeof Diff>>
   }
+  /** Under which name a client is written down; see naming.ts. */
+  readonly naming: (name: string) => string
   /** Takes a client's name out of the journal. Throws a Refusal `forgetting.open`, a Failure `house.busy`. */
   readonly forget: (client: string, by: string) => Promise<Told<typeof Forgotten>>
   /** Decides once more what has been decided. */
@@ -185,9 +187,10 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     told(reply, theQueue(needs, { model, limit })),
   )
   hang(app, doors.queueStats, ({ reply }) => told(reply, queueStats(needs)))
-  hang(app, doors.requests, ({ query: { limit = REQUESTS_LIMIT, ...filters }, reply }) =>
-    told(reply, someRequests(needs, { ...filters, limit })),
-  )
+  hang(app, doors.requests, ({ query: { limit = REQUESTS_LIMIT, ...filters }, reply }) => {
+    const client = eitherName(filters.client, needs.naming)
+    return told(reply, someRequests(needs, { ...filters, client, limit }))
+  })
   hang(app, doors.request, async ({ params, reply }) => {
     const facts = await factsOf(params.id, reply)
     return told(reply, { ...summary(facts, clock.now()), facts })
@@ -274,6 +277,14 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     },
     PROBED,
   )
+}
+
+/** Clients by name, or by what they are written down as: who asks need not know which. */
+function eitherName(text: string | undefined, naming: ControlNeeds['naming']): string | undefined {
+  return text
+    ?.split(',')
+    .flatMap(name => [name.trim(), naming(name.trim())])
+    .join(',')
 }
 
 /** Nobody waits for the answer any more. */

@@ -669,7 +669,7 @@ export interface Asked<D extends Door> {
   readonly params: Part<D, 'params'>
   readonly query: Part<D, 'query'>
   readonly body: Part<D, 'body'>
-  /** The caller's address. */
+  /** The caller's address, or its pseudonym. */
   readonly by: string
   readonly request: FastifyRequest
   readonly reply: FastifyReply
@@ -682,6 +682,13 @@ type Answer<D extends Door> = D extends { readonly answer: infer S extends TSche
 
 /** More than a body of these doors needs, unless it holds a question or an answer. */
 const BODY_BYTES_MAX = 65_536
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks, as it is written down. */
+    by: string
+  }
+}
 
 export function hang<D extends Door>(
   app: FastifyInstance,
@@ -700,7 +707,7 @@ export function hang<D extends Door>(
     validatorCompiler: checked,
     handler: async (request, reply) => {
       reply.code(status)
-      const asked = { params: request.params, query: request.query, body: request.body, by: request.ip }
+      const asked = { params: request.params, query: request.query, body: request.body, by: request.by }
       return answer({ ...asked, request, reply } as Asked<D>)
     },
   })

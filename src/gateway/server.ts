@@ -12,6 +12,7 @@ import { Refusal } from '../../machines/entity.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import { Failure } from '../failure.ts'
+import type { Naming } from '../naming.ts'
 import { answer } from './answer.ts'
 import { Bodies, hasBody } from './body.ts'
 import { Edge } from './edge.ts'
@@ -28,6 +29,8 @@ export interface ServerNeeds {
   readonly ollama: OllamaApi
   /** The house's own doors: /quipu, /metrics, health. */
   readonly control: FastifyPluginAsync
+  /** Under which name somebody is written down; see naming.ts. */
+  readonly naming: Naming
   /** Called with the code of each refusal that leaves no fact. */
   readonly turnedAway: (code: string) => void
   /** Called for what is neither a Refusal nor a Failure. */
@@ -110,9 +113,11 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     }
   }
 
+  app.decorateRequest('by', '')
   app.addHook('onRequest', async (request, reply) => {
     const { raw: req } = request
     const { raw: res } = reply
+    request.by = needs.naming(request.ip)
     if (!(await turn(req, res))) return reply.hijack()
     hearRefusal(res, needs.turnedAway)
     const found = find(routes, req.url!)
@@ -162,7 +167,7 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     if (route.recorded && !needs.ollama.writable) return refuse(res, dialect, UNWRITABLE)
     // Go reads no body where no handler asks for it.
     const whole = route.body === 'inference' || route.body === 'verb'
-    const by = req.socket.remoteAddress ?? ''
+    const by = needs.naming(req.socket.remoteAddress ?? '')
     const body = whole ? await bodies.whole(req, res, bytesMax[route.body]()) : Buffer.alloc(0)
     const trusted = (): boolean => edge.distrusts(req) === undefined
     await route.handle({ req, res, by, trusted, param, route: route.path, target, body }, bodies)

@@ -571,6 +571,7 @@ t.test('every answer is what the table of doors says it is', async t => {
     return path.startsWith('/quipu/jobs/') ? ['j1'] : ['r1', 'r2', 'r3']
   }
   const bodies: Record<string, object> = {
+    forget: { client: 'nobody' },
     take: { worker: 'w', model: 'other' },
     complete: { worker: 'w', attempt: 1, body: 'x' },
     fail: { worker: 'w', attempt: 1 },

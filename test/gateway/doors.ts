@@ -31,6 +31,7 @@ import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.
 import { Stories } from '../../src/journal/stories.ts'
 import { wantedBy } from '../../src/journal/wanted.ts'
 import { liveConfig } from '../../src/live.ts'
+import { plainNames } from '../../src/naming.ts'
 import { Past } from '../../src/past/past.ts'
 import { views } from '../../src/projections/views.ts'
 import { Scrub } from '../../src/proofs/scrub.ts'
@@ -74,6 +75,7 @@ export async function openDoors(
     startConfig: config,
     journal,
     version: '1.2.3',
+    naming: plainNames,
     vitals,
     ...answers,
   }
@@ -138,6 +140,7 @@ export async function openDoors(
   })
   const app = await openServer({
     turnedAway: () => {},
+    naming: plainNames,
     config: live,
     bodies,
     inference: never,
@@ -160,7 +163,7 @@ export async function openDoors(
           starveMs: () => config.starveMs,
           zone: 'UTC',
         }),
-        forget: never,
+        forget: async () => ({ id: '', facts: 0, kept: 0 }),
         hindsight: {
           weigh,
           bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),

@@ -84,3 +84,35 @@ t.test('no file holds what anybody asked, was answered, or proved to be', async 
   await w.house.close()
   t.same(holding(dir, 'canary-'), [])
 })
+
+t.test(
+  'with pseudonyms nobody is written down by name; who asks by it is understood all the same',
+  async t => {
+    const dir = dataFolder(t)
+    const w = await world(t, {
+      journal: await openLevelJournal({ dir, clock, create: true }),
+      flags: { data: dir, pseudonyms: 'on' },
+    })
+    await (await w.generate({}, { 'X-Quipu-Client': CLIENT })).text()
+    await (await w.generate()).text()
+    await w.post('/quipu/nodes/n1/drain', {})
+    const [named, unnamed] = (await w.facts('request.admitted')).map(({ data }) => data.client)
+    const [drained] = await w.facts('node.drained')
+    t.match(named, /^~[\w-]{16}$/)
+    t.not(named, unnamed)
+    t.equal(drained!.by, unnamed, 'an operator is somebody, too')
+    t.same(holding(dir, CLIENT), [])
+    t.equal(statSync(join(dir, 'pseudonyms.key')).mode & 0o777, 0o600)
+    const listed = (await (await fetch(`${w.url}/quipu/requests?client=${CLIENT}`)).json()) as object[]
+    t.match(listed, [{ client: named }])
+    t.equal(listed.length, 1)
+    t.match(await (await w.post('/quipu/forget', { client: CLIENT })).json(), { facts: 1, kept: 0 })
+    t.match(
+      await (await w.post('/quipu/forget', { client: unnamed })).json(),
+      { facts: 1, kept: 2 },
+      'the drain, and the forgetting before',
+    )
+    await w.house.close()
+    t.match(await run(t, ['audit', '--data', dir]), { code: 0 })
+  },
+)

@@ -28,6 +28,8 @@ import { saidOf } from './unanswered.ts'
 import { isOf, jobView, someJobs } from './view.ts'
 
 export interface JobDoorsNeeds {
+  /** Under which name a client is written down; see naming.ts. */
+  readonly naming: (name: string) => string
   readonly engine: Engine
   readonly clock: Clock
   readonly config: Config
@@ -188,7 +190,11 @@ export const jobDoors: FastifyPluginAsync<JobDoorsNeeds> = async (app, needs) =>
     async ({ by, request: { raw: req }, reply }) => {
       const { client, request } = await readErase(await bodies.whole(req, reply.raw, ERASE_BYTES_MAX))
       const ids = [...jobs.state.all.values()]
-        .filter(job => job.id === request || (client !== undefined && isOf(job, client)))
+        .filter(
+          job =>
+            job.id === request ||
+            (client !== undefined && (isOf(job, client) || isOf(job, needs.naming(client)))),
+        )
         .map(({ id }) => id)
       for (const id of ids) engine.attempt('request', id, { type: 'request.cancel', data: {}, by })
       await engine.settled()

@@ -18,6 +18,7 @@ FLAG                   VARIABLE                   VALUE                         
 --trust                QUIPU_TRUST                none                                    default
 --allow-host           QUIPU_ALLOW_HOSTS          none                                    default
 --origin               QUIPU_ORIGINS              none                                    default
+--pseudonyms           QUIPU_PSEUDONYMS           off                                     default
 --cloud                QUIPU_CLOUD                on                                      env
 --link-local           QUIPU_LINK_LOCAL           off                                     default
 --allow-callback       QUIPU_ALLOW_CALLBACKS      none                                    default

@@ -109,6 +109,8 @@ is set wins over flags, and stays over restarts.
                           QUIPU_ALLOW_HOSTS]
   --origin ORIGIN         a further web origin that may call, as OLLAMA_ORIGINS (* stands for any
                           text); repeatable [none; QUIPU_ORIGINS]
+  --pseudonyms on|off     write clients, and who asks for changes, as keyed hashes; the key stays
+                          beside the journal [off; QUIPU_PSEUDONYMS]
   --cloud on|off          let names like x:cloud through to the nodes, on their owners' accounts
                           [off; QUIPU_CLOUD]
   --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off;
@@ -510,6 +512,8 @@ nodes. Every option can also be given as the variable named behind its default.
                           QUIPU_ALLOW_HOSTS]
   --origin ORIGIN         a further web origin that may call, as OLLAMA_ORIGINS (* stands for any
                           text); repeatable [none; QUIPU_ORIGINS]
+  --pseudonyms on|off     write clients, and who asks for changes, as keyed hashes; the key stays
+                          beside the journal [off; QUIPU_PSEUDONYMS]
   --cloud on|off          let names like x:cloud through to the nodes, on their owners' accounts
                           [off; QUIPU_CLOUD]
   --link-local on|off     let nodes have link-local addresses (169.254.0.0/16, fe80::/10) [off;
