@@ -220,11 +220,11 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
 
   // Read from the disk, so that what is decided now is not missing from it.
   const recorded = (): Promise<void> => engine.settled().catch(() => {})
-  hang(app, doors.state, async ({ query: { at }, reply }) => {
+  hang(app, doors.state, async ({ query: { at = 'now' }, reply }) => {
     await recorded()
     return needs.past.state(at, goneSignal(reply))
   })
-  hang(app, doors.diff, async ({ query: { from, to = 'now' }, reply }) => {
+  hang(app, doors.diff, async ({ query: { from = '1d', to = 'now' }, reply }) => {
     await recorded()
     return needs.past.difference(from, to, goneSignal(reply))
   })

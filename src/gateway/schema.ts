@@ -1334,8 +1334,11 @@ function complaints(schema: TSchema, errors: ReturnType<ReturnType<typeof Compil
 const place = (description: string) => Type.String({ minLength: 1, maxLength: 64, description })
 const MOMENTS = 'a time (UTC, without a zone), 14:03, the number of a fact, -10m, "2 hours ago", or now'
 
-export const StateQuery = query({ at: place(MOMENTS) })
-export const DiffQuery = query({ from: place(MOMENTS), to: maybe(place(`${MOMENTS}; now, unless told`)) })
+export const StateQuery = query({ at: maybe(place(`${MOMENTS}; now, unless told`)) })
+export const DiffQuery = query({
+  from: maybe(place(`${MOMENTS}; a day ago, unless told`)),
+  to: maybe(place(`${MOMENTS}; now, unless told`)),
+})
 
 const Moment = Type.Object({
   at: maybe(at('what was asked for, where that was a time')),
