@@ -104,6 +104,8 @@ export class Forgetting {
   async #forget(names: ReadonlySet<string>, by: string): Promise<Forgotten> {
     const { engine, journal, clock, dir, open, sealed } = this.#needs
     await engine.settled()
+    // The file has room for one: what was cut off before comes first.
+    await this.#finish()
     const count = open(names)
     if (count > 0) {
       const said = `${count} of its requests are open: wait for their end, or call them off`

@@ -192,6 +192,23 @@ t.test('whatever step it is cut off at, the next start brings it to its end', as
   }
 })
 
+t.test('what was cut off is brought to its end before the next is begun', async t => {
+  const dir = t.testdir()
+  await lived(dir)
+  const cut = await open(dir, at => {
+    if (at === 'second') throw new Failure('journal.unwritable', 'cut')
+  })
+  await t.rejects(cut.forgetting.forget([NAME], 'op'), { code: 'journal.unwritable' })
+  await cut.close()
+  const next = await open(dir)
+  t.equal((await next.forgetting.forget(['other-1'], 'op')).facts, 3)
+  await next.close()
+  const facts = await factsOf(dir)
+  t.equal(facts.filter(({ type }) => type === 'forgetting.done').length, 2)
+  t.same(holding(dir, IN_DATA), [])
+  t.same(uncovered(facts), [])
+})
+
 t.test('what was not ordered before a crash is not done after it', async t => {
   const dir = t.testdir()
   await lived(dir)
