@@ -15,10 +15,15 @@ import type { Heard, Pace, ReadersOrder, Told } from './subscribers.ts'
 const CHILD = fileURLToPath(new URL('../../dist/test/bench/subscribers.js', import.meta.url))
 const FLAGS = ['--max-semi-space-size=8', '--max-old-space-size=1024']
 
-const READERS = [1, 100, 1_000]
-const PER_SECOND = 1_000
-const WARM: Pace = { perSecond: PER_SECOND, ms: 2_000 }
-const MEASURED: Pace = { perSecond: PER_SECOND, ms: 10_000 }
+/** How many readers, and how many facts a second. */
+const CASES = [
+  [1, 1_000],
+  [100, 1_000],
+  [1_000, 100],
+  [1_000, 1_000],
+] as const
+const WARM_MS = 2_000
+const MEASURED_MS = 10_000
 
 export async function subscribeBench(): Promise<Row[]> {
   const dir = await mkdtemp(join(tmpdir(), 'quipu-bench-'))
@@ -36,16 +41,16 @@ export async function subscribeBench(): Promise<Row[]> {
   }
   try {
     const rows: Row[] = []
-    for (const readers of READERS) {
-      const house = await start<string>('house', join(dir, String(readers)))
+    for (const [readers, perSecond] of CASES) {
+      const house = await start<string>('house', join(dir, `${readers}-${perSecond}`))
       const order: ReadersOrder = { url: house.said, readers }
       const { child } = await start<number>('readers', JSON.stringify(order))
-      const warm = await ask<Told>(house.child, WARM)
+      const warm = await ask<Told>(house.child, { perSecond, ms: WARM_MS } satisfies Pace)
       await ask<Heard>(child, { last: warm.last })
       await ask(child, {})
-      const told = await ask<Told>(house.child, MEASURED)
+      const told = await ask<Told>(house.child, { perSecond, ms: MEASURED_MS } satisfies Pace)
       const heard = await ask<Heard>(child, { last: told.last })
-      rows.push(...rowsOf(readers, told, heard))
+      rows.push(...rowsOf(`${readers} readers, ${perSecond} facts/s`, readers, told, heard))
       for (const child of children.splice(0)) child.kill()
     }
     return rows
@@ -61,30 +66,29 @@ async function ask<T>(child: ChildProcess, order: object): Promise<T> {
   return said as T
 }
 
-function rowsOf(readers: number, told: Told, { received, missing, bytes, delays }: Heard): Row[] {
+function rowsOf(name: string, readers: number, told: Told, heard: Heard): Row[] {
+  const { received, missing, bytes, delays } = heard
   const all =
     received === readers * told.facts && missing === 0 ? 'each got every fact' : `${missing} MISSING`
   const megabytes = (bytes / told.ms / 1_000).toFixed(0)
-  const share = ((told.cpuMicros / told.ms / 1_000) * 100).toFixed(0)
-  const rss = Math.round(told.rssBytes / 1e6)
   return [
     {
-      name: `${readers} readers: facts told`,
+      name: `${name}: told`,
       value: (received / told.ms) * 1_000,
       unit: '/s',
-      note: `${all}; ${Math.round((told.facts / told.ms) * 1_000)} facts/s, ${megabytes} MB/s`,
+      note: `${all}; ${Math.round((told.facts / told.ms) * 1_000)} facts/s were decided; ${megabytes} MB/s`,
     },
     {
-      name: `${readers} readers: delay from the decision to the reader, p50`,
+      name: `${name}: delay from decision to reader, p50`,
       value: quantile(delays, 0.5),
       unit: 'ms',
       note: `p99 ${quantile(delays, 0.99)} ms, longest ${quantile(delays, 1)} ms`,
     },
     {
-      name: `${readers} readers: the house's share of a core`,
-      value: Number(share),
+      name: `${name}: the house's share of a core`,
+      value: told.cpuMicros / told.ms / 10,
       unit: '%',
-      note: `RSS ${rss} MB`,
+      note: `${(told.cpuMicros / received).toFixed(2)} µs a fact and reader; RSS ${Math.round(told.rssBytes / 1e6)} MB`,
     },
   ]
 }
