@@ -2,6 +2,7 @@
 import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
+import { archivesIn } from '../journal/level.ts'
 import type { Finding, Patient, Verdict } from './doctor/finding.ts'
 import { doors, type RoomName, rooms } from './doctor/rooms.ts'
 import { countOf } from './quantities.ts'
@@ -32,7 +33,8 @@ export const doctor: Verb = {
   ],
   async run({ flags, switches }) {
     const { data: dir, archiveDir } = readConfig(flags)
-    const findings = await examine({ dir, archiveDir }, switches.has('deep'), interruption())
+    const wanted = { archiveDir: archivesIn(dir, archiveDir), deep: switches.has('deep') }
+    const findings = await examine({ ...wanted, dir, now: systemClock.now(), signal: interruption() })
     if (switches.has('json')) {
       sayJson({ ok: !findings.some(({ verdict }) => verdict === 'bad'), dir, findings })
     } else tell(dir, findings)
@@ -45,19 +47,16 @@ interface Told extends Finding {
   readonly room: RoomName
 }
 
-async function examine(
-  where: Pick<Patient, 'dir' | 'archiveDir'>,
-  deep: boolean,
-  signal: AbortSignal,
-): Promise<readonly Told[]> {
+async function examine(patient: Patient): Promise<readonly Told[]> {
   const told: Told[] = []
   for (const room of Object.keys(rooms) as RoomName[]) {
     try {
-      const findings = await rooms[room]({ ...where, deep, now: systemClock.now(), signal })
+      const findings = await rooms[room](patient)
       told.push(...findings.map(finding => ({ room, ...finding })))
       if (doors.has(room) && findings.some(({ verdict }) => verdict === 'bad')) break
     } catch (error) {
-      if (signal.aborted) throw new Failure('doctor.stopped', 'The doctor was stopped before the end.')
+      if (patient.signal.aborted)
+        throw new Failure('doctor.stopped', 'The doctor was stopped before the end.')
       // What the system does not let us see is a finding, too.
       if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
       const says = `This could not be looked at: ${(error as Error).message}.`

@@ -11,6 +11,7 @@ import { Failure } from '../../failure.ts'
 import { type Copy, takeCopy } from '../copy.ts'
 import { countOf, durationOf, timeOf } from '../quantities.ts'
 import { progress } from '../terminal.ts'
+import { covered } from './archives.ts'
 import { bad, type Finding, ok, type Patient, type Room, warning } from './finding.ts'
 import type { Opened } from './opening.ts'
 import { troubles } from './tables.ts'
@@ -37,7 +38,10 @@ export const facts: Room = async patient => {
   }
 }
 
-async function look({ dir, deep, now, signal }: Patient, copy: string): Promise<readonly Finding[]> {
+async function look(
+  { dir, archiveDir, deep, now, signal }: Patient,
+  copy: string,
+): Promise<readonly Finding[]> {
   progress(deep ? 'every fact is verified …' : 'the last facts are verified …')
   const child = spawn(process.execPath, [OPENING, copy, deep ? 'all' : 'tail'], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -61,7 +65,7 @@ async function look({ dir, deep, now, signal }: Patient, copy: string): Promise<
   )
   if (code !== 0) return [crashed(ended, said.err.replaceAll(copy, dir)), ...drops]
   const found = JSON.parse(said.out) as Opened
-  if (found.ok) return [...verified(found, deep, now), ...drops]
+  if (found.ok) return [...verified(found, deep, now), ...(await trimmed(found.base, archiveDir)), ...drops]
   const says = found.message.replaceAll(copy, dir).replace(/ Restore the folder from a copy\.$/, '')
   return [bad(says, remedies[found.code] ?? 'docs/errors.md tells of it.'), ...drops]
 }
@@ -85,14 +89,14 @@ function crashed(signal: string | null, err: string): Finding {
 }
 
 function* verified(
-  { seq, at, verified }: Opened & { ok: true },
+  { seq, at, base, verified }: Opened & { ok: true },
   deep: boolean,
   now: number,
 ): Iterable<Finding> {
   if (seq === 0) return yield ok('The journal is empty, and whole.')
   const last = at === undefined ? '' : `; the last is of ${timeOf(at)}`
   const which = deep
-    ? `All ${countOf(verified, 'fact')} verify`
+    ? `All ${countOf(verified, 'fact')}${base > 0 ? ' that are here' : ''} verify`
     : `The last ${countOf(verified)} of ${countOf(seq, 'fact')} verify`
   yield ok(`${which}${last}.${deep ? '' : ' --deep looks at all.'}`)
   if (at !== undefined && at > now + AHEAD_MS) {
@@ -101,6 +105,20 @@ function* verified(
       'See that time is synchronised (`timedatectl`). No order hangs on it, but deadlines and tables of days do.',
     )
   }
+}
+
+/** What is not here any more must be there. */
+async function trimmed(base: number, archiveDir: string): Promise<readonly Finding[]> {
+  if (base === 0) return []
+  const last = await covered(archiveDir)
+  if (last >= base) return [ok(`Facts up to ${countOf(base)} were trimmed; they are in archive files.`)]
+  const there = last === 0 ? 'none of them is' : `only those up to ${countOf(last)} are`
+  return [
+    warning(
+      `Facts up to ${countOf(base)} were trimmed, and ${there} in ${archiveDir}.`,
+      'If the files are elsewhere, say where with --archive-dir. Without them an audit cannot look at those facts.',
+    ),
+  ]
 }
 
 /** The file that says how far the journal had come: without it a lost end looks like an end. */

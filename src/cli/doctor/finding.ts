@@ -12,7 +12,7 @@ export interface Finding {
 /** What is looked at. */
 export interface Patient {
   readonly dir: string
-  /** As seen from it. */
+  /** The folder of archive files. */
   readonly archiveDir: string
   /** Every fact, and not the last ones only. */
   readonly deep: boolean

@@ -12,6 +12,8 @@ export type Opened =
       readonly seq: number
       /** Time of the last fact, ms since the epoch. */
       readonly at?: number | undefined
+      /** The last fact that was trimmed; 0 where all are here. */
+      readonly base: number
       /** How many of the last facts were read. */
       readonly verified: number
     }
@@ -26,12 +28,11 @@ async function opened(): Promise<Opened> {
   const journal = await openLevelJournal({ dir, clock: systemClock, reserveBytes: 0 })
   try {
     const { seq } = journal.head
-    // What was trimmed is in archive files; see archives.ts.
-    const begins = journal.base.seq
-    const after = which === 'all' ? begins : Math.max(begins, seq - TAIL_FACTS)
+    const base = journal.base.seq
+    const after = which === 'all' ? base : Math.max(base, seq - TAIL_FACTS)
     let at: number | undefined
     for await (const page of journal.read({ after })) at = page.at(-1)?.at
-    return { ok: true, seq, at, verified: seq - after }
+    return { ok: true, seq, at, base, verified: seq - after }
   } finally {
     await journal.close()
   }
