@@ -156,7 +156,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       ...common,
       dir: onDisk,
       tables: seen => badTables(tablesIn(dir), seen),
-      warn: message => warn(message),
+      warn,
     })
     closing.push(() => scrub.close())
 
