@@ -1,59 +1,62 @@
-/** The archive files: do they open, and does each follow the one before it? With --deep each is read through. */
+/** Are the archive files there, one after another, and can they be read? */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../../failure.ts'
 import { identify } from '../../journal/folder.ts'
-import { checkSegment, type Heading, openSegment } from '../../journal/segment.ts'
+import { archivesIn } from '../../journal/level.ts'
+import { checkSegment, openSegment } from '../../journal/segment.ts'
 import { countOf } from '../quantities.ts'
 import { progress } from '../terminal.ts'
 import { bad, type Finding, ok, type Room, warning } from './finding.ts'
 
-const FILE = /^\d{12}-\d{12}\.quipu\.gz$/
+const FILE = /^(\d{12})-(\d{12})\.quipu\.gz$/
+const BACK = 'Bring it back from a copy. Facts that were trimmed are nowhere else.'
 
 export const archives: Room = async ({ dir, archiveDir, deep, signal }) => {
-  const journal = (await identify(dir)) ?? ''
-  const names = (await readdir(archiveDir).catch(() => [])).filter(name => FILE.test(name)).sort()
+  const folder = archivesIn(dir, archiveDir)
+  const names = ((await readdir(folder).catch(absent)) ?? []).filter(name => FILE.test(name)).sort()
+  const id = await identify(dir)
+  if (names.length === 0 || id === undefined) return []
   const findings: Finding[] = []
-  let before: Heading | undefined
+  let end = 0
   for (const name of names) {
     signal.throwIfAborted()
-    progress(`${name} …`)
-    const read = await headingOf(join(archiveDir, name), journal, deep).catch(error => {
-      if (!(error instanceof Failure)) throw error
-      return error
-    })
-    if (read instanceof Failure) {
-      findings.push(bad(read.message, 'Put that file back from a copy. What is not read from it goes on.'))
-      before = undefined
-      continue
-    }
-    const hole = before !== undefined && (read.first !== before.last + 1 || read.before !== before.hash)
-    if (hole) {
-      const says = `${join(archiveDir, name)} does not follow ${countOf(before!.last, 'fact')}, where the file before it ends.`
-      findings.push(
-        warning(says, 'Put back the file between them. The facts in it are needed by audits and looks back.'),
-      )
-    }
-    before = read
+    const [first = 0, last = 0] = FILE.exec(name)!.slice(1).map(Number)
+    if (first > end + 1)
+      findings.push(warning(`Facts ${end + 1} to ${first - 1} are in no file in ${folder}.`, BACK))
+    end = Math.max(end, last)
+    if (deep) progress(`${name} is verified …`)
+    const trouble = await troubleIn(join(folder, name), id, deep)
+    if (trouble !== undefined) findings.push(bad(trouble.message, BACK))
   }
-  if (findings.length > 0 || before === undefined) return findings
-  const whole = deep ? ', each read through' : ''
-  return [ok(`${countOf(names.length, 'archive file')} up to fact ${countOf(before.last)}${whole}.`)]
+  if (findings.length > 0) return findings
+  const how = deep ? 'verify' : 'are there; --deep reads them through'
+  return [ok(`${countOf(names.length, 'archive file')}, facts 1 to ${countOf(end)}, ${how}.`)]
 }
 
-async function headingOf(path: string, journal: string, deep: boolean): Promise<Heading> {
-  const segment = await openSegment(path, journal)
-  await segment.close()
-  return deep ? checkSegment(path, journal, segment.heading) : segment.heading
+async function troubleIn(path: string, id: string, deep: boolean): Promise<Failure | undefined> {
+  try {
+    const segment = await openSegment(path, id)
+    await segment.close()
+    if (deep) await checkSegment(path, id, segment.heading)
+    return undefined
+  } catch (error) {
+    if (error instanceof Failure) return error
+    throw error
+  }
 }
 
-/** Up to which fact the files go without a hole, from the first fact on. */
-export async function covered(archiveDir: string): Promise<number> {
-  let last = 0
-  for (const name of (await readdir(archiveDir).catch(() => [])).filter(name => FILE.test(name)).sort()) {
-    const [first = 0, end = 0] = name.split(/[-.]/).map(Number)
-    if (first !== last + 1) break
-    last = end
+/** Up to which fact the files go without a hole, from the first one on. */
+export async function covered(folder: string): Promise<number> {
+  let end = 0
+  for (const name of ((await readdir(folder).catch(absent)) ?? []).filter(name => FILE.test(name)).sort()) {
+    const [first = 0, last = 0] = FILE.exec(name)!.slice(1).map(Number)
+    if (first > end + 1) break
+    end = Math.max(end, last)
   }
-  return last
+  return end
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
 }

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Failure } from '../../failure.ts'
+import { archivesIn } from '../../journal/level.ts'
 import { type Copy, takeCopy } from '../copy.ts'
 import { countOf, durationOf, timeOf } from '../quantities.ts'
 import { progress } from '../terminal.ts'
@@ -65,7 +66,12 @@ async function look(
   )
   if (code !== 0) return [crashed(ended, said.err.replaceAll(copy, dir)), ...drops]
   const found = JSON.parse(said.out) as Opened
-  if (found.ok) return [...verified(found, deep, now), ...(await trimmed(found.base, archiveDir)), ...drops]
+  if (found.ok)
+    return [
+      ...verified(found, deep, now),
+      ...(await trimmed(found.base, archivesIn(dir, archiveDir))),
+      ...drops,
+    ]
   const says = found.message.replaceAll(copy, dir).replace(/ Restore the folder from a copy\.$/, '')
   return [bad(says, remedies[found.code] ?? 'docs/errors.md tells of it.'), ...drops]
 }
@@ -89,14 +95,14 @@ function crashed(signal: string | null, err: string): Finding {
 }
 
 function* verified(
-  { seq, at, base, verified }: Opened & { ok: true },
+  { seq, at, verified }: Opened & { ok: true },
   deep: boolean,
   now: number,
 ): Iterable<Finding> {
   if (seq === 0) return yield ok('The journal is empty, and whole.')
   const last = at === undefined ? '' : `; the last is of ${timeOf(at)}`
   const which = deep
-    ? `All ${countOf(verified, 'fact')}${base > 0 ? ' that are here' : ''} verify`
+    ? `All ${countOf(verified, 'fact')} verify`
     : `The last ${countOf(verified)} of ${countOf(seq, 'fact')} verify`
   yield ok(`${which}${last}.${deep ? '' : ' --deep looks at all.'}`)
   if (at !== undefined && at > now + AHEAD_MS) {
@@ -108,14 +114,14 @@ function* verified(
 }
 
 /** What is not here any more must be there. */
-async function trimmed(base: number, archiveDir: string): Promise<readonly Finding[]> {
+async function trimmed(base: number, folder: string): Promise<readonly Finding[]> {
   if (base === 0) return []
-  const last = await covered(archiveDir)
-  if (last >= base) return [ok(`Facts up to ${countOf(base)} were trimmed; they are in archive files.`)]
-  const there = last === 0 ? 'none of them is' : `only those up to ${countOf(last)} are`
+  const end = await covered(folder)
+  if (end >= base) return [ok(`Facts up to ${countOf(base)} were trimmed; they are in archive files.`)]
+  const there = end === 0 ? 'none of them is' : `only those up to ${countOf(end)} are`
   return [
     warning(
-      `Facts up to ${countOf(base)} were trimmed, and ${there} in ${archiveDir}.`,
+      `Facts up to ${countOf(base)} were trimmed, and ${there} in ${folder}.`,
       'If the files are elsewhere, say where with --archive-dir. Without them an audit cannot look at those facts.',
     ),
   ]
