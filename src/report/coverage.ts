@@ -19,6 +19,8 @@ export class Coverage {
   >()
   readonly #ordered = new Map<string, Ordered>()
   readonly #undone = new Set<string>()
+  /** False where the first facts are away: then nobody can add up what was left of all. */
+  #whole = true
   /** The first fact that lost all it said, and no forgetting is named. */
   #bare = 0
   /** Forgettings that were done. */
@@ -39,6 +41,15 @@ export class Coverage {
     }
   }
 
+  /** Begins anew with less than all facts: those in archive files are away. */
+  again(): void {
+    for (const seen of [this.#found, this.#ordered, this.#undone]) seen.clear()
+    this.#whole = false
+    this.#bare = 0
+    this.done = 0
+    this.facts = 0
+  }
+
   /** Each a sentence; none where all is well. */
   get complaints(): readonly string[] {
     const said: string[] = []
@@ -49,11 +60,12 @@ export class Coverage {
         said.push(
           `Fact ${ordered === undefined ? firstSeq : lastSeq} was forgotten, and no forgetting ${id} covers it.`,
         )
-      else if (!this.#undone.has(id) && (facts !== ordered.facts || digest !== ordered.digest))
+      else if (this.#whole && !this.#undone.has(id) && (facts !== ordered.facts || digest !== ordered.digest))
         said.push(
           `What forgetting ${id} left of ${ordered.facts} facts was altered since; the first is fact ${firstSeq}.`,
         )
     }
+    if (!this.#whole) return said
     for (const id of this.#ordered.keys())
       if (!this.#found.has(id) && !this.#undone.has(id)) said.push(`What forgetting ${id} left is gone.`)
     return said

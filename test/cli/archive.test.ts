@@ -48,7 +48,7 @@ t.test('what was typed wrongly is said', async t => {
   const dir = await folder(t, 10)
   for (const [word, said] of [
     ['0', /facts begin with 1/],
-    ['tomorrow', /"tomorrow" is no time/],
+    ['tomorrow', /"tomorrow" is not a time/],
   ] as const)
     t.match(await run(t, ['archive', '--data', dir, '--before', word]), { code: 2, err: said })
   t.match(await run(t, ['archive', '--data', dir, '--trim']), {

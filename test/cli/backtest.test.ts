@@ -117,7 +117,7 @@ t.test('what is missing is said, and what to do', async t => {
       /requests ask for n:latest, and no node of the fleet/,
     ],
     [`--data ${dir} --fleet ${join(empty, 'gone.yaml')}`, 1, /--fleet: ENOENT/],
-    [`--data ${dir} --from yesterday`, 2, /--from: "yesterday" is no time/],
+    [`--data ${dir} --from yesterday`, 2, /--from: "yesterday" is not a time/],
     [`--data ${dir} --policy warm`, 2, /did you mean warm-first\?/],
     [`--data ${dir} --seeds 0`, 2, /--seeds: at least 1/],
   ]

@@ -36,7 +36,7 @@ t.test('what is no moment, and what is still to come, is refused', async t => {
   const house = await openDoors(t)
   house.join('a')
   for (const [path, status, code] of [
-    ['/quipu/state', 400, 'request.invalid'],
+    ['/quipu/diff?to=soon', 400, 'request.invalid'],
     ['/quipu/state?at=soon', 400, 'request.invalid'],
     ['/quipu/state?at=99', 400, 'past.future'],
     [`/quipu/diff?from=0&to=${house.clock.now() + 1}`, 400, 'past.future'],

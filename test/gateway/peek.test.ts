@@ -227,7 +227,7 @@ t.test('what verbs need is read too', async t => {
   })
 })
 
-t.test('64 MiB of anything hold up nobody', async t => {
+t.test('64 MiB of anything are read in many turns, so that they hold up nobody', async t => {
   const size = 64 * 1024 * 1024
   const filled = (unit: string): Buffer => Buffer.alloc(size - (size % unit.length), unit)
   const wrap = (head: string, middle: Buffer, tail: string): Buffer =>
@@ -240,23 +240,16 @@ t.test('64 MiB of anything hold up nobody', async t => {
     blanks: wrap('{', filled(' '), '"model":"a"}'),
     brackets: wrap('{"model":"a","x":', filled('['), ''),
   })) {
-    let longest = 0
-    let last = performance.now()
+    let turns = 0
     let over = false
     const beat = (): void => {
-      const now = performance.now()
-      longest = Math.max(longest, now - last)
-      last = now
+      turns += 1
       if (!over) setImmediate(beat)
     }
     setImmediate(beat)
-    const began = performance.now()
     const { model } = await read(body)
     over = true
     t.equal(model, what === 'brackets' ? undefined : 'a', what)
-    t.ok(
-      longest < 100,
-      `${what}: ${Math.round(performance.now() - began)} ms, at most ${longest.toFixed(1)} at once`,
-    )
+    t.ok(turns >= 12, `${what}: ${turns} turns`)
   }
 })
