@@ -3,7 +3,7 @@
  * both. All of it before anything is said, and of a copy of the folder (copy.ts).
  *
  * One thread reads, verifies, parses and steps the charts; the tree of signed roots is hashed beside it
- * (proofs/aside.ts). Of the projections only those fold that the audit tells of: all of them cost more than the rest.
+ * (proofs/aside.ts). No projection folds but the one of the keys: all of them together cost more than the rest.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,9 +13,6 @@ import { Failure } from '../failure.ts'
 import { Damage, gap } from '../journal/damage.ts'
 import type { Entry, Head, Journal } from '../journal/journal.ts'
 import { openLevelJournal } from '../journal/level.ts'
-import { catalog } from '../projections/catalog.ts'
-import { fleet } from '../projections/fleet.ts'
-import { requests } from '../projections/requests.ts'
 import { type SignerKey, signers } from '../projections/signers.ts'
 import { TreeAside } from '../proofs/aside.ts'
 import { altered, type Checkpoint, nameOf, openCheckpoint, readCheckpoint } from '../proofs/checkpoint.ts'
@@ -83,7 +80,7 @@ export async function verify(wanted: Wanted): Promise<Findings> {
   // A size that was signed and is not there yet shows by itself.
   const tree = marks.length === 0 ? undefined : new TreeAside(marks.map(({ size }) => size))
   try {
-    const answers = { fleet: fleet(), catalog: catalog(), requests: requests(), signers: signers() }
+    const signing = signers()
     const hashes = new Map<number, string>()
     let vouchedBy = 0
     const places = [expected, ...marks.map(({ size }) => ({ seq: size }))].flatMap(place => place?.seq ?? [])
@@ -103,11 +100,9 @@ export async function verify(wanted: Wanted): Promise<Findings> {
         meter.tell(page.at(-1)!.seq, journal.durable)
       }
     }
-    const engine = new Engine(
-      Object.create(journal, { read: { value: () => read() } }) as Journal,
-      clock,
-      Object.values(answers),
-    )
+    const engine = new Engine(Object.create(journal, { read: { value: () => read() } }) as Journal, clock, [
+      signing,
+    ])
     const began = clock.monotonic()
     const whole = await engine.replay().then(
       () => true,
@@ -128,7 +123,7 @@ export async function verify(wanted: Wanted): Promise<Findings> {
     // The hash of a fact covers all that came before it; where the tree cannot be had, it is what is compared.
     const roots = whole ? ((await tree?.roots()) ?? new Map<number, Buffer>()) : undefined
     const facts = { id: journal.id, head, hashes, roots }
-    const known = answers.signers.state.keys
+    const known = signing.state.keys
     return {
       id: journal.id,
       head,
@@ -137,9 +132,9 @@ export async function verify(wanted: Wanted): Promise<Findings> {
       vouchedBy: whole ? 0 : vouchedBy,
       now: whole
         ? {
-            nodes: answers.fleet.state.size,
-            models: answers.catalog.state.size,
-            openRequests: answers.requests.state.open.size,
+            nodes: engine.count('node'),
+            models: engine.count('model'),
+            openRequests: engine.count('request'),
           }
         : undefined,
       signed:

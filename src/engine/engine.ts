@@ -134,6 +134,11 @@ export class Engine {
     return this.#journal.writable
   }
 
+  /** How many of a kind there are that have not ended. */
+  count(kind: Kind): number {
+    return this.#states[kind].size
+  }
+
   state(kind: Kind, id: string): State {
     return this.#states[kind].get(id) ?? this.#charts[kind].initial
   }
