@@ -11,6 +11,7 @@ import { systemClock } from '../../src/clock.ts'
 import { type Flags, readConfig } from '../../src/config.ts'
 import { openHouse } from '../../src/main.ts'
 import { startSims } from '../../src/sim/sim.ts'
+import { history } from './history.ts'
 
 export interface LoadOrder {
   readonly url: string
@@ -105,6 +106,8 @@ const roles: Readonly<Record<string, (argument: string) => Promise<unknown>>> = 
     )
     return house.url
   },
+
+  history: argument => history(JSON.parse(argument)),
 
   /** A house that is started and looked at; then killed, or stopped in peace. */
   async start(argument) {
