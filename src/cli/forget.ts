@@ -99,5 +99,7 @@ function tell({ id, facts, kept }: Forgotten): void {
   if (facts === 0) say('No fact tells of a client of that name.')
   else say(`${countOf(facts, 'fact')} forgot it (${id}).`)
   if (kept > 0)
-    say(`${countOf(kept, 'change')} of the house were asked for under that name, and still say so.`)
+    say(
+      `${countOf(kept, 'change')} of the house ${kept === 1 ? 'was' : 'were'} asked for under that name, and still ${kept === 1 ? 'says' : 'say'} so.`,
+    )
 }
