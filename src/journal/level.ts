@@ -166,7 +166,7 @@ function levelStore(
     // A chained batch takes 0.5 µs less a fact than an array.
     const batch = level.batch()
     for (const [index, record] of records.entries()) batch.put(keyOf(seq + index), record)
-    await batch.write({ sync: true })
+    await written(batch.write({ sync: true }))
     mark.move({ seq: seq + records.length - 1, hash: hashOf(records.at(-1)!) })
   }
 
@@ -175,19 +175,22 @@ function levelStore(
     const { level } = await current
     const batch = level.batch()
     for (const [seq, record] of records) batch.put(keyOf(seq), record)
-    await batch.write({ sync: true })
+    await written(batch.write({ sync: true }))
   }
 
-  async function spill(): Promise<void> {
-    await (await current).spill()
+  /** One after another, and none while the handle is replaced. */
+  function tidy(attempt: (tables: Tables) => Promise<void>): Promise<void> {
+    const run = compacting.then(async () => {
+      if (failed !== undefined) throw failed
+      await attempt(await current)
+    })
+    compacting = run.catch(() => {})
+    return run
   }
 
-  async function compact(from: number, until: number): Promise<void> {
-    await compacting.catch(() => {})
-    const run = Promise.resolve(current).then(tables => tables.compact(keyOf(from), keyOf(until)))
-    compacting = run
-    await run
-  }
+  const spill = (): Promise<void> => tidy(tables => tables.spill())
+  const compact = (from: number, until: number): Promise<void> =>
+    tidy(tables => tables.compact(keyOf(from), keyOf(until)))
 
   async function last(): Promise<number> {
     const { level } = await current
@@ -215,9 +218,11 @@ function levelStore(
       await lock.hold()
       const { level } = await current
       // From here on, what is older is read from the archives.
-      await removal(level.batch().put(keyOf(0), JSON.stringify(to)).write({ sync: true }))
+      await written(level.batch().put(keyOf(0), JSON.stringify(to)).write({ sync: true }))
       base = to
     })
+    // A record and its deletion in one table might lie so deep that no compaction comes by.
+    await spill()
     // Not looked for with an iterator each time: that would walk over all that is deleted already.
     const { level } = await current
     const [first] = await level.keys({ gt: keyOf(0), limit: 1 }).all()
@@ -227,8 +232,7 @@ function levelStore(
       await alone(() => remove(seq, end))
     }
     // Only now is the room given back. Writes go on meanwhile.
-    compacting = Promise.resolve(current).then(tables => tables.compact(keyOf(1), keyOf(to.until)))
-    await compacting.catch(() => {})
+    await compact(1, to.until).catch(() => {})
   }
 
   async function remove(from: number, until: number): Promise<void> {
@@ -236,11 +240,11 @@ function levelStore(
     await lock.hold()
     const batch = level.batch()
     for (let seq = from; seq <= until; seq += 1) batch.del(keyOf(seq))
-    await removal(batch.write({ sync: true }))
+    await written(batch.write({ sync: true }))
   }
 
-  /** One that fails spoils the handle, as any write does: the next write is refused, and that reopens the disk. */
-  async function removal(attempt: Promise<void>): Promise<void> {
+  /** One that fails spoils the handle: the next one, of whatever kind, is refused, and what it tells reopens the disk. */
+  async function written(attempt: Promise<void>): Promise<void> {
     try {
       await attempt
     } catch (error) {
@@ -254,6 +258,8 @@ function levelStore(
     await look()
     await probe(dir)
     const next = ours(replace())
+    // What waited for the next handle in the line that this one waits for would wait for ever.
+    failed ??= reopening(dir)
     current = next
     current = await next
     return last()
@@ -296,7 +302,7 @@ function levelStore(
     async close() {
       closing = true
       await busy
-      await compacting.catch(() => {})
+      await compacting
       const old = await Promise.resolve(current).catch(() => undefined)
       current = Promise.reject(closedFailure())
       current.catch(() => {})
@@ -334,6 +340,10 @@ function nothingIn(dir: string): Failure {
     'journal.missing',
     `There is no journal in ${dir}. Name another folder, or make one there.`,
   )
+}
+
+function reopening(dir: string): Failure {
+  return new Failure('journal.unwritable', `The journal in ${dir} is being opened anew`, { retryable: true })
 }
 
 function tight(dir: string, freeBytes: number, reserveBytes: number): Failure {
