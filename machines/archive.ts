@@ -2,10 +2,11 @@
  * What of the journal lies in archive files, and what of that was let go of on the house's own disk. There is one; its
  * id is `journal`.
  *
- *   keeping ──sealed, trimmed──▶ keeping
+ *   keeping ──sealed, trimmed, rewritten──▶ keeping
  *
  * Files follow one another without a gap, and only whole ones are trimmed: what left the disk is in files that were
- * read back, under a signed checkpoint.
+ * read back, under a signed checkpoint. A file is rewritten where a forgetting takes something out of its facts; which
+ * facts it holds, and what the chain says of them, stays.
  */
 import { assign, type SnapshotFrom, setup } from 'xstate'
 import { type Decide, entity, type Message, Refusal } from './entity.ts'
@@ -40,11 +41,25 @@ export type ArchiveFact =
         readonly proven: number
       }
     >
+  | Message<
+      'archive.rewritten',
+      {
+        /** The facts of the file that was written anew. */
+        readonly first: number
+        readonly last: number
+        /** Of the file as it is now; see `archive.sealed`. */
+        readonly bytes: number
+        readonly sha256: string
+        /** Who wanted it: the forgetting that took something out. */
+        readonly forgetting: string
+      }
+    >
 
 /** `proven`: up to which fact there is a signed checkpoint; 0 where there is none. */
 export type ArchiveCommand =
   | Message<'archive.seal', Extract<ArchiveFact, { type: 'archive.sealed' }>['data']>
   | Message<'archive.trim', { readonly until: number; readonly proven: number }>
+  | Message<'archive.rewrite', Extract<ArchiveFact, { type: 'archive.rewritten' }>['data']>
 
 export interface ArchiveContext {
   /** The ends of the files, in order. */
@@ -67,6 +82,7 @@ const machine = setup({ types: { context: {} as ArchiveContext, events: {} as Ar
         'archive.trimmed': {
           actions: assign({ trimmed: ({ event }) => event.data.until }),
         },
+        'archive.rewritten': { actions: assign({}) },
       },
     },
   },
@@ -96,6 +112,15 @@ const decide: Decide<SnapshotFrom<typeof machine>, ArchiveCommand, ArchiveFact> 
       throw new Refusal('archive.unproven', `${how}, so nothing up to fact ${until} may go yet`)
     }
     return [{ type: 'archive.trimmed', data: { until, hash: end.hash, proven } }]
+  },
+
+  'archive.rewrite': ({ context: { ends } }, { data }) => {
+    const place = ends.findIndex(({ last }) => last === data.last)
+    if (place === -1 || data.first !== (ends[place - 1]?.last ?? 0) + 1) {
+      const said = `no archive file holds just the facts ${data.first} to ${data.last}`
+      throw new Refusal('archive.unsealed', said)
+    }
+    return [{ type: 'archive.rewritten', data }]
   },
 }
 

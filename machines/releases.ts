@@ -6,6 +6,7 @@
  */
 
 export const since: Readonly<Record<string, string>> = {
+  'archive.rewritten': '0.3.0',
   'archive.sealed': '0.3.0',
   'archive.trimmed': '0.3.0',
   'forgetting.done': '0.3.0',

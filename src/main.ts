@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { replicaId } from '../machines/replica.ts'
 import { Archivist } from './archive/archivist.ts'
 import { Budget } from './archive/budget.ts'
+import { Rewriting } from './archive/rewriting.ts'
 import { bindTo } from './backtest/hindsight.ts'
 import { type BoundPolicy, POLICIES } from './backtest/policies.ts'
 import { Callbacks } from './callbacks/callbacks.ts'
@@ -253,9 +254,10 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       mayCall: target => caller.check(target),
     })
     closing.push(() => named.close())
+    const archives = new Archives(archivesIn(dir, archiveDir), journal.id)
     const archivist = new Archivist({
       ...common,
-      archives: new Archives(archivesIn(dir, archiveDir), journal.id),
+      archives,
       covering: seq => checkpoints.covering(seq),
       warn,
     })
@@ -283,7 +285,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       dir,
       warn,
       open: names => openOf(answers, names),
-      sealed: () => answers.archive.state.files.at(-1)?.last ?? 0,
+      files: new Rewriting({ ...common, archives, archivist, warn }),
       copies: [
         names => forgetNames(answers, names),
         async (_names, left) => {

@@ -62,6 +62,7 @@ export class Archivist {
   #work: Work | undefined
   #deleting: Promise<void> | undefined
   #running: Promise<void> = Promise.resolve()
+  #held = false
   #closed = false
 
   constructor(needs: ArchivistNeeds) {
@@ -96,6 +97,23 @@ export class Archivist {
     await this.#deleting?.catch(() => {})
   }
 
+  /**
+   * Nothing is sealed or trimmed until the answer is called, and what was trimmed is off the disk. Throws a Refusal
+   * `archive.busy`, what trimming throws.
+   */
+  async hold(): Promise<() => void> {
+    this.#free()
+    this.#held = true
+    const release = (): void => {
+      this.#held = false
+    }
+    await this.#delete().catch(error => {
+      release()
+      throw error
+    })
+    return release
+  }
+
   /** Begins to put everything before `before` that is in no file yet into files. Throws a Refusal `archive.busy`. */
   seal(before: Before, by: string): Work {
     const { archive, journal } = this.#needs
@@ -122,10 +140,7 @@ export class Archivist {
   }
 
   #begin(work: Pick<Work, 'what' | 'first' | 'last'>, run: () => Promise<void>): Work {
-    if (this.#work?.state === 'running') {
-      const { what, seq, last } = this.#work
-      throw new Refusal('archive.busy', `the house is at it already (${what}: fact ${seq} of ${last})`)
-    }
+    this.#free()
     this.#work = { ...work, state: 'running', seq: work.first - 1, files: 0 }
     this.#running = run().then(
       () => this.#note({ state: 'done' }),
@@ -135,6 +150,20 @@ export class Archivist {
       },
     )
     return this.#work
+  }
+
+  #free(): void {
+    if (this.#held)
+      throw new Refusal(
+        'archive.busy',
+        'a client is being forgotten, in archive files, too; try again after it',
+      )
+    if (this.#work?.state !== 'running') return
+    const { what, seq, last } = this.#work
+    throw new Refusal(
+      'archive.busy',
+      `archive files are in use (${what}: fact ${seq} of ${last}); try again after it`,
+    )
   }
 
   #note(news: Partial<Work>): void {
@@ -266,7 +295,8 @@ class Cut {
   }
 }
 
-async function onDisk<T>(dir: string, attempt: () => Promise<T>): Promise<T> {
+/** What the folder meets us with is a Failure `archive.unwritable`. */
+export async function onDisk<T>(dir: string, attempt: () => Promise<T>): Promise<T> {
   try {
     return await attempt()
   } catch (error) {

@@ -4,14 +4,17 @@
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Archivist } from '../archive/archivist.ts'
+import { Rewriting } from '../archive/rewriting.ts'
 import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
 import { Forgetting, type Forgotten } from '../forgetting/forgetting.ts'
 import type { Index, Told } from '../gateway/schema.ts'
+import { Archives } from '../journal/archives.ts'
 import { identify } from '../journal/folder.ts'
-import { openLevelJournal } from '../journal/level.ts'
+import { archivesIn, openLevelJournal } from '../journal/level.ts'
 import { namesOf } from '../naming.ts'
 import { archive } from '../projections/archive.ts'
 import { openOf } from '../projections/forget.ts'
@@ -29,14 +32,17 @@ const ANSWER_MAX_MS = 3_600_000
 export const forget: Verb = {
   usage: ['forget --client NAME'],
   about:
-    'Takes the name of a client out of every fact: `forgotten` stands in its place, in the journal, in its snapshots and ' +
-    'in memory, and the old bytes are in no file of the house any more. The facts stay, and the chain verifies as before; ' +
+    'Takes the name of a client out of every fact: `forgotten` stands in its place, in the journal, in archive files, in ' +
+    'snapshots and in memory, and the old bytes are in no file of the house any more. The facts stay, and the chain verifies as before; ' +
     'an audit finds whoever takes out a name by other means. What it asked for after this begins is new. What backups, ' +
     'mirrors and receivers of webhooks hold is out of reach, and so is who asked for a change of the house: those are ' +
     'counted. Bodies and answers that are kept of it: quipu erase.',
   options: {
     client: { value: 'NAME', sentence: 'as `quipu requests` shows it' },
-    ...told({ data: 'folder of the journal' }),
+    ...told({
+      data: 'folder of the journal',
+      archiveDir: 'folder of archive files, as seen from the data folder',
+    }),
     ...houseOptions,
     ...jsonOption,
   },
@@ -44,8 +50,8 @@ export const forget: Verb = {
   async run(given) {
     const client = textOf(given, 'client')
     if (client === undefined || client === '') throw misused('forget needs --client NAME')
-    const { data: dir } = readConfig(given.flags)
-    const done = await here(dir, client).catch(error => {
+    const { data: dir, archiveDir } = readConfig(given.flags)
+    const done = await here(dir, archiveDir, client).catch(error => {
       if (!(error instanceof Failure) || error.code !== 'journal.locked') throw error
       return there(given, dir, client, error)
     })
@@ -55,27 +61,27 @@ export const forget: Verb = {
 }
 
 /** No house runs on the folder. */
-async function here(dir: string, client: string): Promise<Forgotten> {
-  const journal = await openLevelJournal({ dir, clock: systemClock })
+async function here(dir: string, archiveDir: string, client: string): Promise<Forgotten> {
+  const journal = await openLevelJournal({ dir, archiveDir, clock: systemClock })
   try {
     const answers = { archive: archive(), requests: requests(), forgettings: forgettings() }
     const engine = new Engine(journal, systemClock, Object.values(answers))
     await engine.replay()
+    const archives = new Archives(archivesIn(dir, archiveDir), journal.id)
+    const archived = { ...answers, engine, journal, clock: systemClock, archives, warn: remark }
+    const archivist = new Archivist({ ...archived, covering: () => undefined })
     const forgetting = new Forgetting({
-      ...answers,
-      engine,
-      journal,
-      clock: systemClock,
+      ...archived,
       dir,
-      warn: remark,
       open: names => openOf(answers, names),
-      sealed: () => answers.archive.state.files.at(-1)?.last ?? 0,
+      files: new Rewriting({ ...archived, archivist }),
       copies: [() => rm(join(dir, 'snapshots'), { recursive: true, force: true })],
     })
     try {
       return await forgetting.forget(await namesOf(dir, client), 'cli')
     } finally {
       await forgetting.close()
+      await archivist.close()
       engine.close()
     }
   } finally {

@@ -6,10 +6,12 @@
  *   2. The journal is read: which facts have the name, and what will be left of each.
  *   3. `forgetting.ordered`, on the disk: from here on it must be done.
  *   4. The facts are replaced by what is left of them, and the files they lay in are written anew.
- *   5. Copies forget: snapshots, archives, what is in memory.
- *   6. `forgetting.done`; then the file goes.
+ *   5. So are archive files with such facts, each with a fact that says its new digest.
+ *   6. Copies forget: snapshots, what is in memory.
+ *   7. `forgetting.done`; then the file goes.
  *
- * Whatever it was that was cut off, resume() goes on: what has been replaced does not have the name any more.
+ * From 2 on nothing is sealed or trimmed, so that no fact goes from one place to another behind its back. Whatever it was
+ * that was cut off, resume() goes on: what has been replaced does not have the name any more.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { Refusal } from '../../machines/entity.ts'
@@ -31,11 +33,29 @@ export interface ForgettingNeeds {
   readonly forgettings: Forgettings
   /** How many requests of these are open. */
   readonly open: (names: ReadonlySet<string>) => number
-  /** The last fact that lies in an archive file; 0 where none does. */
-  readonly sealed: () => number
-  /** What else has the names: memory, snapshots, archives. Each is called once the journal is without them. */
+  readonly files: ArchiveFiles
+  /** What else has the names: memory, snapshots. Each is called once the journal is without them. */
   readonly copies: readonly ((names: ReadonlySet<string>, left: Left) => Promise<void> | void)[]
   readonly warn: (message: string) => void
+}
+
+/** Archive files, each known by its last fact. */
+export interface ArchiveFiles {
+  /**
+   * Nothing is sealed or trimmed until the answer is called, and every fact can be read. Throws a Refusal `archive.busy`,
+   * or `forgetting.archived` where files are away that have what the journal has not.
+   */
+  hold(): Promise<() => void>
+  /** Which file has this fact? */
+  fileOf(seq: number): number | undefined
+  /** Throws a Refusal `forgetting.archived` where one of these is away, a Failure where one is damaged. */
+  check(files: ReadonlySet<number>): Promise<void>
+  /** Writes these anew, whatever was done of it before. `change` gives a record another text, or undefined. */
+  rewrite(
+    files: ReadonlySet<number>,
+    change: (record: string) => string | undefined,
+    id: string,
+  ): Promise<void>
 }
 
 /** What is left of each fact, by its seq: the record as it lies in the journal now. */
@@ -68,7 +88,8 @@ export class Forgetting {
 
   /**
    * `names` are one client's. Resolves when it is done. Throws a Refusal `forgetting.open` while it has open requests,
-   * `forgetting.archived` where archive files have the name, a Failure `house.busy` while another is under way.
+   * `forgetting.archived` where archive files with the name are away, `archive.busy` while files are sealed or trimmed; a
+   * Failure `house.busy` while another is under way.
    */
   async forget(names: readonly string[], by: string): Promise<Forgotten> {
     const wanted = new Set(names.map(plain))
@@ -93,7 +114,7 @@ export class Forgetting {
   #resume(): void {
     this.#work ??= this.#finish()
       .catch(error => {
-        if (!(error instanceof Failure)) throw error
+        if (!(error instanceof Failure || error instanceof Refusal)) throw error
         this.#needs.warn(`a forgetting could not be brought to its end: ${error.message}`)
       })
       .finally(() => {
@@ -102,10 +123,24 @@ export class Forgetting {
   }
 
   async #forget(names: ReadonlySet<string>, by: string): Promise<Forgotten> {
-    const { engine, journal, clock, dir, open, sealed } = this.#needs
-    await engine.settled()
+    await this.#needs.engine.settled()
     // The file has room for one: what was cut off before comes first.
     await this.#finish()
+    return this.#held(() => this.#decide(names, by))
+  }
+
+  /** While nothing is sealed or trimmed. */
+  async #held<Answer>(attempt: () => Promise<Answer>): Promise<Answer> {
+    const release = await this.#needs.files.hold()
+    try {
+      return await attempt()
+    } finally {
+      release()
+    }
+  }
+
+  async #decide(names: ReadonlySet<string>, by: string): Promise<Forgotten> {
+    const { engine, journal, clock, dir, files, open } = this.#needs
     const count = open(names)
     if (count > 0) {
       const said = `${count} of its requests are open: wait for their end, or call them off`
@@ -116,17 +151,19 @@ export class Forgetting {
     let facts = 0
     let kept = 0
     let digest = ''
+    const touched = new Set<number>()
     for await (const page of this.#pages(until)) {
       for (const record of page) {
         if (headerNames(record, names)) kept += 1
         const left = leftOf(record, names, id)
         if (left === undefined) continue
-        if (seqIn(record) <= sealed()) throw archived(seqIn(record))
         facts += 1
+        note(touched, files.fileOf(seqIn(record)))
         digest = digestAfter(digest, entryOf(left, hashOf(left)).forgotten!)
       }
     }
     if (facts === 0) return { id: '', facts, kept }
+    await files.check(touched)
     const errand = await errandIn(dir).write({ id, names: [...names] })
     await engine.dispatch('forgetting', id, {
       type: 'forgetting.order',
@@ -140,35 +177,57 @@ export class Forgetting {
   /** After a crash: what has been ordered is carried out, what had not been is left. */
   async #finish(): Promise<void> {
     const { dir, forgettings, warn } = this.#needs
-    const errand = await errandIn(dir).read()
-    for (const [id, ordered] of [...forgettings.state]) {
-      if (errand?.id === id) await this.#carryOut(errand, ordered)
-      else warn(`forgetting ${id} was cut off, and whose name it was is not known any more; ask for it again`)
+    const carryOut = async (): Promise<void> => {
+      const errand = await errandIn(dir).read()
+      for (const [id, ordered] of [...forgettings.state]) {
+        if (errand?.id === id) await this.#carryOut(errand, ordered)
+        else
+          warn(`forgetting ${id} was cut off, and whose name it was is not known any more; ask for it again`)
+      }
     }
+    // At a start it is held before anybody can ask for a sealing.
+    if (forgettings.state.size > 0) await this.#held(carryOut)
+    const errand = await errandIn(dir).read()
     if (errand !== undefined && !forgettings.state.has(errand.id)) await errandIn(dir).remove()
   }
 
   async #carryOut({ id, names: list }: Errand, { until }: Ordered): Promise<void> {
-    const { engine, journal, dir, copies } = this.#needs
+    const { engine, journal, dir, copies, files } = this.#needs
     const names = new Set(list)
-    await journal.replace(this.#without(names, id, until), until)
+    const touched = new Set<number>()
+    await journal.replace(this.#without(names, id, until, touched), until)
+    await files.rewrite(
+      touched,
+      record => {
+        this.#goOn()
+        return seqIn(record) > until ? undefined : leftOf(record, names, id)
+      },
+      id,
+    )
     for (const forget of copies) await forget(names, left(id, until))
     await engine.dispatch('forgetting', id, { type: 'forgetting.end', data: {} })
     await errandIn(dir).remove()
   }
 
-  /** What is to stand in the place of the facts with these names. */
+  /**
+   * What is to stand in the place of the facts with these names, as far as they are not in archive files alone. All files
+   * that have such facts go into `touched`, done or not.
+   */
   async *#without(
     names: ReadonlySet<string>,
     id: string,
     until: number,
+    touched: Set<number>,
   ): AsyncGenerator<ReadonlyMap<number, string>> {
+    const { files, journal } = this.#needs
     let batch = new Map<number, string>()
     for await (const page of this.#pages(until)) {
       for (const record of page) {
         const left = leftOf(record, names, id)
-        if (left === undefined) continue
-        batch.set(seqIn(record), left)
+        const seq = seqIn(record)
+        if (left !== undefined || isLeft(record, id)) note(touched, files.fileOf(seq))
+        if (left === undefined || seq <= journal.base.seq) continue
+        batch.set(seq, left)
         if (batch.size < BATCH_FACTS) continue
         yield batch
         batch = new Map()
@@ -179,25 +238,32 @@ export class Forgetting {
 
   async *#pages(until: number): AsyncGenerator<readonly string[]> {
     for await (const page of this.#needs.journal.records({ until })) {
-      if (this.#closed)
-        throw new Failure('journal.closed', 'the house is stopping; it goes on with the next start')
+      this.#goOn()
       yield page
       await turn()
     }
   }
+
+  #goOn(): void {
+    if (this.#closed)
+      throw new Failure('journal.closed', 'the house is stopping; it goes on with the next start')
+  }
 }
 
-/** A file that is sealed says its digest in a fact; to write it anew is not known to this yet. */
-function archived(seq: number): Refusal {
-  const said = `fact ${seq} has the name and lies in an archive file, which cannot forget yet`
-  return new Refusal('forgetting.archived', said)
+function note(files: Set<number>, file: number | undefined): void {
+  if (file !== undefined) files.add(file)
+}
+
+/** Is this what one forgetting left? */
+function isLeft(record: string, id: string): boolean {
+  return record.includes(` ${id} {`)
 }
 
 /** For copies of the journal: the records of one forgetting as they are now. */
 function left(id: string, until: number): Left {
   return async function* (journal) {
     for await (const page of journal.records({ until })) {
-      const found = page.filter(record => record.includes(` ${id} {`))
+      const found = page.filter(record => isLeft(record, id))
       if (found.length > 0) yield new Map(found.map(record => [seqIn(record), record]))
     }
   }

@@ -37,4 +37,8 @@ export const archive = () =>
     'archive.trimmed': (self, { seq, at, data: { until, hash } }) => {
       self.trimmed = { until, hash, fact: seq, at }
     },
+    'archive.rewritten': ({ files }, { data: { last, bytes, sha256 } }) => {
+      const place = files.findIndex(file => file.last === last)
+      files[place] = { ...files[place]!, bytes, sha256 }
+    },
   })

@@ -1,14 +1,20 @@
 /** A client is forgotten: in every file, at every cut, and so that whoever forgets by other means is found. */
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import { gunzipSync } from 'node:zlib'
+import t, { type Test } from 'tap'
+import { Archivist } from '../../src/archive/archivist.ts'
+import { Rewriting } from '../../src/archive/rewriting.ts'
 import { systemClock as clock } from '../../src/clock.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { Failure } from '../../src/failure.ts'
 import { Forgetting } from '../../src/forgetting/forgetting.ts'
+import { Archives, type Change } from '../../src/journal/archives.ts'
 import { withoutData } from '../../src/journal/chain.ts'
 import type { Entry, Journal } from '../../src/journal/journal.ts'
-import { openLevelJournal } from '../../src/journal/level.ts'
+import { archivesIn, openLevelJournal } from '../../src/journal/level.ts'
+import { checkSegment } from '../../src/journal/segment.ts'
+import { archive } from '../../src/projections/archive.ts'
 import { openOf } from '../../src/projections/forget.ts'
 import { forgettings } from '../../src/projections/forgettings.ts'
 import { requests } from '../../src/projections/requests.ts'
@@ -28,6 +34,8 @@ interface House {
   readonly journal: Journal
   readonly engine: Engine
   readonly forgetting: Forgetting
+  readonly archivist: Archivist
+  readonly archive: ReturnType<typeof archive>
   readonly warned: string[]
   readonly copied: string[]
   /** Resolves when no forgetting is under way any more. */
@@ -36,9 +44,9 @@ interface House {
 }
 
 /** `cut` makes the disk fail at a step, as a crash would end it there. */
-async function open(dir: string, cut: (step: string) => void = () => {}, sealed = 0): Promise<House> {
+async function open(dir: string, cut: (step: string) => void = () => {}): Promise<House> {
   const journal = await openLevelJournal({ dir, clock, create: true })
-  const answers = { requests: requests(), forgettings: forgettings() }
+  const answers = { archive: archive(), requests: requests(), forgettings: forgettings() }
   const engine = new Engine(journal, clock, Object.values(answers))
   await engine.replay()
   const warned: string[] = []
@@ -60,15 +68,31 @@ async function open(dir: string, cut: (step: string) => void = () => {}, sealed 
         journal.replace(fragile(batches), until),
     },
   }) as Journal
+  const archives = new Archives(archivesIn(dir), journal.id)
+  /** Cut off before a file is written, once it is written, or once that is a fact. */
+  const cuttingFiles = Object.create(archives, {
+    rewrite: {
+      value: async (first: number, last: number, change: Change) => {
+        cut('file')
+        const sealed = await archives.rewrite(first, last, change)
+        cut(`file ${first} written`)
+        return sealed
+      },
+    },
+  }) as Archives
+  const warn = (message: string): void => void warned.push(message)
+  const archived = { ...answers, engine, journal, clock, warn }
+  const archivist = new Archivist({
+    ...archived,
+    archives,
+    covering: () => ({ size: journal.durable, note: 'a note' }),
+  })
   const forgetting = new Forgetting({
-    ...answers,
-    engine,
+    ...archived,
     journal: cutting,
-    clock,
     dir,
-    warn: message => void warned.push(message),
     open: names => openOf(answers, names),
-    sealed: () => sealed,
+    files: new Rewriting({ ...archived, archives: cuttingFiles, archivist }),
     copies: [
       async (names, left) => {
         cut('copy')
@@ -80,6 +104,7 @@ async function open(dir: string, cut: (step: string) => void = () => {}, sealed 
   })
   const close = async (): Promise<void> => {
     await forgetting.close()
+    await archivist.close()
     engine.close()
     await journal.close()
   }
@@ -89,7 +114,17 @@ async function open(dir: string, cut: (step: string) => void = () => {}, sealed 
       journal.watch(look)
       look()
     })
-  return { journal, engine, forgetting, warned, copied, done, close }
+  return {
+    journal,
+    engine,
+    forgetting,
+    archivist,
+    archive: answers.archive,
+    warned,
+    copied,
+    done,
+    close,
+  }
 }
 
 /** 1,200 requests, every third of them hers; so much that some lie in LevelDB's tables and some in its log. */
@@ -114,11 +149,50 @@ async function factsOf(dir: string): Promise<readonly Entry[]> {
   return all
 }
 
-/** Files under a folder that hold these bytes, anywhere. */
+/** Files under a folder that hold these bytes, anywhere, compressed or not. */
 function holding(dir: string, name: string): readonly string[] {
-  return readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter(
-    path => statSync(join(dir, path)).isFile() && readFileSync(join(dir, path)).includes(name),
-  )
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter(path => {
+    if (!statSync(join(dir, path)).isFile()) return false
+    const bytes = readFileSync(join(dir, path))
+    return bytes.includes(name) || (path.includes('.quipu.gz') && gunzipSync(bytes).includes(name))
+  })
+}
+
+/** Three files of the first facts; those of the first one are there only, if it is `trimmed`. */
+async function archiveSome(t: Test, dir: string, trimmed: boolean): Promise<void> {
+  const house = await open(dir)
+  for (const seq of [501, 901, 1_201]) {
+    house.archivist.seal({ seq }, 'op')
+    await house.archivist.idle()
+  }
+  if (trimmed) {
+    house.archivist.trim({ seq: 501 }, 'op')
+    await house.archivist.idle()
+  }
+  t.equal(house.archivist.work?.state, 'done')
+  t.equal(house.journal.base.seq, trimmed ? 500 : 0)
+  await house.close()
+}
+
+const FILES = [
+  '000000000001-000000000500.quipu.gz',
+  '000000000501-000000000900.quipu.gz',
+  '000000000901-000000001200.quipu.gz',
+] as const
+
+/** Every file is what the newest fact says of it, and nothing else is there. */
+async function checkFiles(t: Test, dir: string): Promise<void> {
+  const house = await open(dir)
+  t.same(readdirSync(join(dir, 'archive')).sort(), FILES)
+  for (const file of house.archive.state.files) {
+    const path = join(dir, 'archive', file.file)
+    await checkSegment(path, house.journal.id, file)
+    t.equal(statSync(path).size, file.bytes)
+  }
+  house.archivist.trim({ seq: 1_201 }, 'op')
+  await house.archivist.idle()
+  t.match(house.archivist.work, { state: 'done' }, 'trimming takes them for what they are')
+  await house.close()
 }
 
 function uncovered(facts: readonly Entry[]): readonly string[] {
@@ -269,13 +343,207 @@ t.test('a residue that was altered, or that no forgetting covers, is found', asy
   t.match(complaints.join(), /nobody/)
 })
 
-t.test('what lies in an archive file is not forgotten by half', async t => {
+t.test('archive files forget, whether their facts are in the journal, too, or nowhere else', async t => {
+  for (const trimmed of [false, true]) {
+    const dir = join(t.testdir({ [`${trimmed}`]: {} }), `${trimmed}`)
+    await lived(dir)
+    const before = await factsOf(dir)
+    await archiveSome(t, dir, trimmed)
+    t.same(holding(join(dir, 'archive'), IN_DATA), FILES)
+    const house = await open(dir)
+    const { facts, id } = await house.forgetting.forget([NAME], 'op')
+    t.equal(facts, 402)
+    t.same(house.copied, [`${NAME}: 402`])
+    t.same(holding(dir, IN_DATA), [], 'while the house runs')
+    await house.close()
+    t.same(holding(dir, IN_DATA), [])
+    const after = await factsOf(dir)
+    t.same(
+      after.slice(0, before.length).map(({ hash }) => hash),
+      before.map(({ hash }) => hash),
+    )
+    t.equal(after.filter(({ forgotten }) => forgotten?.by === id).length, 402)
+    t.same(uncovered(after), [])
+    const said = after.filter(({ type }) => type === 'archive.rewritten').map(({ data }) => data)
+    t.match(said, [
+      { first: 1, last: 500, forgetting: id, sha256: /^[0-9a-f]{64}$/ },
+      { first: 501, last: 900, forgetting: id },
+      { first: 901, last: 1_200, forgetting: id },
+    ])
+    await checkFiles(t, dir)
+    t.same(holding(dir, IN_DATA), [], 'trimming brings nothing back')
+  }
+})
+
+t.test('what is sealed, trimmed and forgotten in one life of the house leaves no trace either', async t => {
+  const dir = t.testdir()
+  const house = await open(dir)
+  for (let i = 0; i < 50; i += 1) {
+    admit(house.engine, `r${i}`, NAME)
+    house.engine.commit('request', `r${i}`, { type: 'request.cancel', data: {} })
+  }
+  await house.engine.settled()
+  house.archivist.seal({ seq: 81 }, 'op')
+  await house.archivist.idle()
+  house.archivist.trim({ seq: 81 }, 'op')
+  await house.archivist.idle()
+  t.equal(house.journal.base.seq, 80)
+  t.equal((await house.forgetting.forget([NAME], 'op')).facts, 50)
+  t.same(holding(dir, IN_DATA), [])
+  await house.close()
+  t.same(uncovered(await factsOf(dir)), [])
+})
+
+t.test('a file without the name stays as it is', async t => {
   const dir = t.testdir()
   await lived(dir)
-  const house = await open(dir, () => {}, 10)
+  const first = await open(dir)
+  admit(first.engine, 'late', 'somebody new')
+  first.engine.commit('request', 'late', { type: 'request.cancel', data: {} })
+  await first.close()
+  await archiveSome(t, dir, true)
+  const house = await open(dir)
+  house.archivist.seal({ seq: house.journal.durable + 1 }, 'op')
+  await house.archivist.idle()
+  const last = house.archive.state.files.at(-1)!.file
+  t.equal((await house.forgetting.forget(['somebody new'], 'op')).facts, 1)
+  await house.close()
+  const files = (await factsOf(dir)).flatMap(({ type, data }) =>
+    type === 'archive.rewritten' ? [data!.last] : [],
+  )
+  t.same(files, [Number(last.slice(13, 25))])
+})
+
+t.test('archive files, too, are brought to their end after whatever cut', async t => {
+  const steps = ['first', 'last', 'file', 'file 1 written', 'file 501 written', 'copy']
+  for (const [number, step] of steps.entries()) {
+    for (const trimmed of [false, true]) {
+      const name = `${number} ${trimmed}`
+      const dir = join(t.testdir({ [name]: {} }), name)
+      await lived(dir)
+      await archiveSome(t, dir, trimmed)
+      const cut = await open(dir, at => {
+        if (at === step) throw new Failure('archive.unwritable', 'cut')
+      })
+      await t.rejects(cut.forgetting.forget([NAME], 'op'), { code: 'archive.unwritable' })
+      await cut.close()
+      const next = await open(dir)
+      next.engine.start(next.archivist.reactor, next.forgetting.reactor)
+      t.throws(
+        () => next.archivist.seal({ seq: 1_300 }, 'op'),
+        { code: 'archive.busy' },
+        'not before it is done',
+      )
+      await next.done()
+      await next.close()
+      t.same(next.warned, [])
+      const facts = await factsOf(dir)
+      t.equal(facts.filter(({ type }) => type === 'forgetting.done').length, 1)
+      t.equal(facts.filter(({ type }) => type === 'archive.rewritten').length, 3, step)
+      t.same(holding(dir, IN_DATA), [], `${step}, ${trimmed ? 'trimmed' : 'sealed'}`)
+      t.same(uncovered(facts), [], step)
+      await checkFiles(t, dir)
+    }
+  }
+})
+
+t.test('what was sealed after a cut, before anybody went on with it, forgets as well', async t => {
+  const dir = t.testdir()
+  await lived(dir)
+  const cut = await open(dir, at => {
+    if (at === 'second') throw new Failure('journal.unwritable', 'cut')
+  })
+  await t.rejects(cut.forgetting.forget([NAME], 'op'), { code: 'journal.unwritable' })
+  await cut.close()
+  await archiveSome(t, dir, true)
+  const next = await open(dir)
+  next.engine.start(next.archivist.reactor, next.forgetting.reactor)
+  await next.done()
+  await next.close()
+  t.same(holding(dir, IN_DATA), [])
+  t.same(uncovered(await factsOf(dir)), [])
+  await checkFiles(t, dir)
+})
+
+t.test('files that a sealing left behind, whole or in part, forget as well', async t => {
+  const dir = t.testdir()
+  await lived(dir)
+  await archiveSome(t, dir, false)
+  const records: string[] = []
+  const house = await open(dir)
+  for await (const page of house.journal.records({ after: 1_200, until: 2_000 })) records.push(...page)
+  const hash = house.archive.state.files.at(-1)!.hash
+  async function* pages() {
+    yield records
+  }
+  const archives = new Archives(archivesIn(dir), house.journal.id)
+  const stray = await archives.write({
+    before: { seq: 1_200, hash },
+    records: pages(),
+    checkpoint: () => undefined,
+  })
+  const draft = join(dir, 'archive', '000000002001-000000002100.quipu.gz.new')
+  writeFileSync(draft, readFileSync(join(dir, 'archive', stray.file)))
+  t.equal(holding(dir, IN_DATA).filter(path => path.startsWith('archive/')).length, 5)
+  await house.forgetting.forget([NAME], 'op')
+  t.same(holding(dir, IN_DATA), [])
+  t.same(readdirSync(join(dir, 'archive')).sort(), [...FILES, stray.file])
+  t.same(house.warned, [])
+  await house.close()
+})
+
+t.test('where files with the name were carried away, nothing is begun, and they are named', async t => {
+  const dir = t.testdir()
+  await lived(dir)
+  await archiveSome(t, dir, true)
+  for (const file of [FILES[0], FILES[1]]) {
+    const house = await open(dir)
+    const { seq } = house.journal.head
+    renameSync(join(dir, 'archive', file), join(dir, 'away'))
+    await t.rejects(house.forgetting.forget([NAME], 'op'), { code: 'forgetting.archived', message: file })
+    t.equal(house.journal.head.seq, seq)
+    t.notOk(readdirSync(dir).includes('forgetting'))
+    renameSync(join(dir, 'away'), join(dir, 'archive', file))
+    house.archivist.seal({ seq: 1_300 }, 'op')
+    await house.archivist.idle()
+    t.equal(house.archivist.work?.state, 'done', 'and files may be sealed again')
+    await house.close()
+  }
+})
+
+t.test('a damaged file is named before anything is begun', async t => {
+  const dir = t.testdir()
+  await lived(dir)
+  await archiveSome(t, dir, false)
+  const path = join(dir, 'archive', FILES[1])
+  const bytes = readFileSync(path)
+  bytes[bytes.length - 2_000]! ^= 0x40
+  writeFileSync(path, bytes)
+  const house = await open(dir)
   const { seq } = house.journal.head
-  await t.rejects(house.forgetting.forget([NAME], 'op'), { code: 'forgetting.archived' })
+  await t.rejects(house.forgetting.forget([NAME], 'op'), { code: 'archive.damaged', message: FILES[1] })
   t.equal(house.journal.head.seq, seq)
-  t.notOk(readdirSync(dir).includes('forgetting'))
+  await house.close()
+})
+
+t.test('sealing and forgetting do not happen at the same time', async t => {
+  const dir = t.testdir()
+  await lived(dir)
+  let refused = 0
+  const house = await open(dir, step => {
+    if (step !== 'first' && step !== 'copy') return
+    t.throws(() => house.archivist.seal({ seq: 1_301 }, 'op'), { code: 'archive.busy' })
+    t.throws(() => house.archivist.trim({ seq: 1_301 }, 'op'), { code: 'archive.busy' })
+    refused += 1
+  })
+  house.archivist.seal({ seq: 1_201 }, 'op')
+  await t.rejects(house.forgetting.forget([NAME], 'op'), { code: 'archive.busy' })
+  await house.archivist.idle()
+  await house.forgetting.forget([NAME], 'op')
+  t.equal(refused, 2)
+  house.archivist.trim({ seq: 1_301 }, 'op')
+  await house.archivist.idle()
+  t.match(house.archivist.work, { what: 'trim', state: 'done' })
+  t.same(holding(dir, IN_DATA), [])
   await house.close()
 })

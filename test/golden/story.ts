@@ -147,6 +147,8 @@ engine.attempt('policy', 'tiny:latest', { type: 'policy.clear', data: {}, by: 'c
 const { seq: last, hash } = y.journal.head
 const kept = { first: 1, last, firstAt: 0, lastAt: clock.now(), hash, file: 'f', bytes: 9, sha256: 's1' }
 engine.attempt('archive', 'journal', { type: 'archive.seal', data: kept, by: 'cli' })
+const anew = { first: 1, last, bytes: 8, sha256: 's2', forgetting: 'f1' }
+engine.attempt('archive', 'journal', { type: 'archive.rewrite', data: anew })
 engine.attempt('archive', 'journal', { type: 'archive.trim', data: { until: last, proven: last }, by: 'cli' })
 engine.attempt('setting', 'queue-max', {
   type: 'setting.set',

@@ -33,6 +33,32 @@ t.test('files follow one another from the first fact on', async t => {
   given(t, archive, sealed(1, 10)).when(seal(11, 10)).refuses('archive.order')
 })
 
+const anew = { bytes: 9, sha256: 'other', forgetting: 'f1' }
+
+t.test('a file that there is may be written anew, as often as somebody is forgotten', async t => {
+  const two = given(t, archive, sealed(1, 10), sealed(11, 20), trimmed(10, 12))
+  for (const [first, last] of [
+    [1, 10],
+    [11, 20],
+  ] as const) {
+    const data = { first, last, ...anew }
+    two
+      .when({ type: 'archive.rewrite', at: 4, data })
+      .answers([{ type: 'archive.rewritten', data }], 'keeping')
+  }
+  for (const [first, last] of [
+    [1, 20],
+    [11, 19],
+    [21, 30],
+    [2, 10],
+  ] as const)
+    two.when({ type: 'archive.rewrite', at: 4, data: { first, last, ...anew } }).refuses('archive.unsealed')
+  const data = { first: 1, last: 10, ...anew }
+  given(t, archive, sealed(1, 10), { type: 'archive.rewritten', at: 2, data })
+    .when(trim(10, 10))
+    .answers([{ type: 'archive.trimmed', data: { until: 10, hash: 'hash of 10', proven: 10 } }], 'keeping')
+})
+
 t.test('whole files may go, under a signed checkpoint, each once', async t => {
   const two = given(t, archive, sealed(1, 10), sealed(11, 20))
   two

@@ -8,6 +8,7 @@
 exports[`test/machines/charts.test.ts > TAP > every state of the archive chart can be reached, and none acts > chart 1`] = `
 keeping ──archive.sealed──▶ itself
 keeping ──archive.trimmed──▶ itself
+keeping ──archive.rewritten──▶ itself
 `
 
 exports[`test/machines/charts.test.ts > TAP > every state of the breaker chart can be reached, and none acts > chart 1`] = `
