@@ -37,8 +37,8 @@ export const diff: Verb = {
           tint: ({ as }) => (as === 'new' ? 'green' : as === 'gone' ? 'red' : undefined),
         },
         { name: 'WHEN', cell: ({ last }) => (last === undefined ? '-' : timeOf(last.at)) },
-        { name: 'WHO', cell: ({ last }) => last?.by ?? '-' },
-        { name: 'FACT', cell: ({ last }) => (last === undefined ? '-' : `${last.seq} ${last.type}`) },
+        { name: 'WHO', cell: ({ last, asked }) => last?.by ?? asked?.by ?? '-' },
+        { name: 'FACT', cell: factText },
       ],
       'Nodes, models, settings and policies are as they were.',
     )
@@ -59,6 +59,12 @@ function sayHead({ from, to, facts, requests, queue }: Difference): void {
   const grew = ({ before, after }: { before: number; after: number }): string =>
     before === after ? countOf(after) : `${countOf(before)} → ${countOf(after)}`
   say(`Running ${grew(queue.running)}, waiting ${grew(queue.waiting)}.`)
+}
+
+function factText({ last, asked }: Change): string {
+  if (last === undefined) return '-'
+  const own = `${last.seq} ${last.type}`
+  return asked === undefined ? own : `${own}, after ${asked.seq} ${asked.type}`
 }
 
 function changeText({ as, properties }: Change): string {

@@ -1433,6 +1433,11 @@ export const State = Type.Object({
   ),
 })
 
+const touch = (description: string) =>
+  Type.Object(
+    { seq: whole('of the fact'), at: at('when'), type: text('of the fact'), by: maybe(text('who')) },
+    { description },
+  )
 const beforeAfter = Type.Object({ before: whole('then'), after: whole('later') })
 
 export const Diff = Type.Object({
@@ -1451,17 +1456,8 @@ export const Diff = Type.Object({
           after: text('what it is'),
         }),
       ),
-      last: maybe(
-        Type.Object(
-          {
-            seq: whole('of the fact'),
-            at: at('when'),
-            type: text('of the fact'),
-            by: maybe(text('who')),
-          },
-          { description: 'the last fact that touched it' },
-        ),
-      ),
+      last: maybe(touch('the last fact that touched it')),
+      asked: maybe(touch('where that followed by itself: the last one that somebody stood behind')),
     }),
     { description: 'what changed and changed back is not among them' },
   ),

@@ -15,6 +15,8 @@ export interface Change {
   readonly properties: readonly { readonly name: string; readonly before: string; readonly after: string }[]
   /** The last fact that touched it. */
   readonly last?: Touch
+  /** Where that followed by itself: the last one before it that somebody stood behind. A drained node empties. */
+  readonly asked?: Touch
 }
 
 export interface Touch {
@@ -27,6 +29,7 @@ export interface Touch {
 /** Remembers, of the facts it is shown, the last one of each thing; and how requests fared. */
 export class Between {
   readonly #touches = new Map<string, Touch>()
+  readonly #asked = new Map<string, Touch>()
   readonly #removals = new Map<string, Touch>()
   readonly #counts = new Map<string, number>()
   facts = 0
@@ -37,6 +40,7 @@ export class Between {
     if (!KINDS.has(kind)) return
     const touch = { seq, at, type, ...(by !== undefined && { by }) }
     this.#touches.set(`${kind} ${id}`, touch)
+    if (by !== undefined) this.#asked.set(`${kind} ${id}`, touch)
     if (type === 'node.removed') this.#removals.set(id, touch)
   }
 
@@ -56,7 +60,7 @@ export class Between {
   }
 
   /** The last fact that tells of such a change. */
-  last({ kind, id, as, properties }: Omit<Change, 'last'>): Touch | undefined {
+  last({ kind, id, as, properties }: Omit<Change, 'last' | 'asked'>): Touch | undefined {
     const own = this.#touches.get(`${kind} ${id}`)
     if (kind === 'node' && as === 'different' && properties.every(({ name }) => name === 'breaker')) {
       return this.#touches.get(`breaker ${id}`) ?? own
@@ -65,6 +69,10 @@ export class Between {
     // A node takes its replicas with it.
     const removal = this.#removals.get(kind === 'replica' ? replicaParts(id).node : id)
     return own === undefined || (removal !== undefined && removal.seq > own.seq) ? removal : own
+  }
+
+  asked({ kind, id }: Pick<Change, 'kind' | 'id'>): Touch | undefined {
+    return this.#asked.get(`${kind} ${id}`)
   }
 }
 
@@ -87,7 +95,8 @@ export function changesBetween(before: Picture, after: Picture, between: Between
       const as = a === undefined ? 'new' : b === undefined ? 'gone' : 'different'
       const change = { kind, id, as, properties } as const
       const last = between.last(change)
-      changes.push(last === undefined ? change : { ...change, last })
+      const asked = last?.by === undefined ? between.asked(change) : undefined
+      changes.push({ ...change, ...(last && { last }), ...(asked && { asked }) })
     }
   }
   return changes

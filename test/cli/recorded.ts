@@ -699,7 +699,8 @@ export const diff = {
         { name: 'standing', before: 'up', after: 'draining' },
         { name: 'hours', before: '', after: 'sat-sun' },
       ],
-      last: { seq: 1_240, at: AT - 90_000, type: 'node.drained', by: '10.0.0.9' },
+      last: { seq: 1_244, at: AT - 88_000, type: 'node.emptied' },
+      asked: { seq: 1_240, at: AT - 90_000, type: 'node.drained', by: '10.0.0.9' },
     },
     {
       kind: 'replica',

@@ -147,6 +147,9 @@ t.test('what is different is told with the last fact that touched it, and who st
     ['policy m new', 'avoid >a', 'policy.set cli'],
     ['setting queue-max different', 'value 5>7', 'setting.set 10.0.0.9'],
   ])
+  await node('node.empty')
+  const [emptied] = (await past.difference(from, 'now', signal)).changes
+  t.match(emptied, { last: { type: 'node.emptied' }, asked: { type: 'node.drained', by: '10.0.0.9' } })
   await node('node.remove', {}, 'cli')
   const gone = await past.difference(from, 'now', signal)
   t.same(told(gone.changes).slice(0, 2), [

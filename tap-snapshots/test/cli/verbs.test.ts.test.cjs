@@ -37,7 +37,7 @@ to    2026-01-31 09:05:07.250, right after fact 1,290 (09:05:05.370)
 Running 3, waiting 2 → 14.
 
 WHAT      WHICH               CHANGE                                           WHEN                      WHO        FACT
-node      gpu-a               standing: up → draining, hours: none → sat-sun   2026-01-31 09:03:37.250   10.0.0.9   1240 node.drained
+node      gpu-a               standing: up → draining, hours: none → sat-sun   2026-01-31 09:03:39.250   10.0.0.9   1244 node.emptied, after 1240 node.drained
 replica   tiny:latest@gpu-b   new, state present                               2026-01-31 09:04:58.250   -          1250 replica.found
 model     big:70b             gone                                             -                         -          -
 
