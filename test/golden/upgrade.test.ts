@@ -69,6 +69,9 @@ for (const release of releases) {
     },
   )
 
+  // From 0.3.0 on, the story tells of archive files that nobody made, and has facts that only then were new.
+  if (release >= '0.3.0') continue
+
   t.test(`archive files of ${release} are read through the same upcasts`, LONG, async t => {
     const { dir, golden } = await folder(t, release)
     const before = run('tomorrow', dir)
