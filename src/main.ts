@@ -248,7 +248,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       ...common,
       turns: reading.feed.turns,
       marks,
-      wantedBy: filter => wantedBy(filter, reading.stories),
+      wantedBy: filter => wantedBy(filter, reading.stories, naming),
       targets: targetsIn(spool),
       call: (...letter) => caller.call(...letter),
       mayCall: target => caller.check(target),

@@ -26,6 +26,22 @@ export async function openNaming(dir: string, on: boolean): Promise<Naming> {
   return pseudonyms(await openSecret(dir, KEY))
 }
 
+/** Clients by name with commas between, or by what they are written down as: who asks need not know which. */
+export function eitherName(text: string, naming: Naming): string {
+  return text
+    .split(',')
+    .flatMap(name => [name.trim(), naming(name.trim())])
+    .join(',')
+}
+
+/** The same with no name among them, to be written down. */
+export function writtenNames(text: string, naming: Naming): string {
+  return text
+    .split(',')
+    .map(name => naming(name.trim()))
+    .join(',')
+}
+
 /** For who asks by a name: all that it may be known under, whether pseudonyms are on now or were once. */
 export async function namesOf(dir: string, name: string): Promise<readonly string[]> {
   const there = await stat(join(dir, KEY)).catch(() => undefined)

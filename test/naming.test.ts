@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { namesOf, openNaming, plainNames, pseudonyms } from '../src/naming.ts'
+import { eitherName, namesOf, openNaming, plainNames, pseudonyms, writtenNames } from '../src/naming.ts'
 
 t.test('a name has one pseudonym, under one key; a pseudonym is its own', async t => {
   const [one, other] = [pseudonyms(Buffer.alloc(32, 1)), pseudonyms(Buffer.alloc(32, 2))]
@@ -11,6 +11,13 @@ t.test('a name has one pseudonym, under one key; a pseudonym is its own', async 
   t.not(one('10.0.0.7'), other('10.0.0.7'))
   t.equal(one(one('10.0.0.7')), one('10.0.0.7'))
   t.equal(plainNames('10.0.0.7'), '10.0.0.7')
+})
+
+t.test('who asks by names means what they are written down as, too', async t => {
+  const naming = pseudonyms(Buffer.alloc(32, 1))
+  t.equal(eitherName('ann, bob', naming), `ann,${naming('ann')},bob,${naming('bob')}`)
+  t.equal(writtenNames('ann, bob', naming), `${naming('ann')},${naming('bob')}`)
+  t.equal(writtenNames('ann,bob', plainNames), 'ann,bob')
 })
 
 t.test('the key is made once, for nobody else to read, and only where it is wanted', async t => {

@@ -8,6 +8,7 @@ import { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
 import type { Entry } from '../journal/journal.ts'
 import { openLevelJournal } from '../journal/level.ts'
+import { namesOf } from '../naming.ts'
 import type { Proof } from '../spool/proof.ts'
 import { openSpool } from '../spool/store.ts'
 import { type Client, clientOf } from './client.ts'
@@ -69,11 +70,12 @@ function whoseOf(given: Given): Whose {
 
 /** No house runs on the folder. */
 async function here(dir: string, archiveDir: string, whose: Whose): Promise<readonly Proof[]> {
+  const isOf = isOfAny('client' in whose ? await namesOf(dir, whose.client) : [], whose)
   const journal = await openLevelJournal({ dir, archiveDir, clock: systemClock })
   try {
     const ids: string[] = []
     const note = (entry: Entry): void => {
-      if (isOf(entry, whose)) ids.push(entry.id)
+      if (isOf(entry)) ids.push(entry.id)
     }
     const engine = new Engine(journal, systemClock, [{ rows: { 'request.admitted': note } }])
     await engine.replay()
@@ -99,9 +101,13 @@ async function here(dir: string, archiveDir: string, whose: Whose): Promise<read
   }
 }
 
-function isOf({ type, id, data }: Entry, whose: Whose): boolean {
-  if ('request' in whose) return id === whose.request
-  return type === 'request.admitted' && plain(data?.client) === plain(whose.client)
+/** By name, or by what it is written down as. */
+function isOfAny(names: readonly string[], whose: Whose): (entry: Entry) => boolean {
+  const known = new Set<string | undefined>(names.map(plain))
+  return ({ type, id, data }) => {
+    if ('request' in whose) return id === whose.request
+    return type === 'request.admitted' && known.has(plain(data?.client))
+  }
 }
 
 /** An IPv4 address looks like either, depending on what the house listens on. */

@@ -9,6 +9,7 @@ import type { NodeCommand } from '../../machines/node.ts'
 import type { Config, NodeSpec } from '../config.ts'
 import type { Ask } from '../engine/engine.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
+import { eitherName } from '../naming.ts'
 import { type ArchiveNeeds, archiveDoors } from './archive.ts'
 import { type CountNeeds, queueStats } from './counts.ts'
 import { type Door, doors, hang } from './doors.ts'
@@ -188,7 +189,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   )
   hang(app, doors.queueStats, ({ reply }) => told(reply, queueStats(needs)))
   hang(app, doors.requests, ({ query: { limit = REQUESTS_LIMIT, ...filters }, reply }) => {
-    const client = eitherName(filters.client, needs.naming)
+    const client = filters.client && eitherName(filters.client, needs.naming)
     return told(reply, someRequests(needs, { ...filters, client, limit }))
   })
   hang(app, doors.request, async ({ params, reply }) => {
@@ -277,14 +278,6 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
     },
     PROBED,
   )
-}
-
-/** Clients by name, or by what they are written down as: who asks need not know which. */
-function eitherName(text: string | undefined, naming: ControlNeeds['naming']): string | undefined {
-  return text
-    ?.split(',')
-    .flatMap(name => [name.trim(), naming(name.trim())])
-    .join(',')
 }
 
 /** Nobody waits for the answer any more. */

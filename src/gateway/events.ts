@@ -15,6 +15,7 @@ import type { Feed } from '../journal/feed.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import type { Stories } from '../journal/stories.ts'
 import { type Filter, type Wanted, wantedBy } from '../journal/wanted.ts'
+import type { Naming } from '../naming.ts'
 import { doors, hang } from './doors.ts'
 import { type Known, verify } from './known.ts'
 import { type Form, line, Pieces, sse } from './pieces.ts'
@@ -27,6 +28,7 @@ export interface EventsNeeds {
   readonly feed: Feed
   readonly stories: Stories
   readonly beginnings: Beginnings
+  readonly naming: Naming
   /** Where a named subscription goes on, and what it wants; see subscriptions/subscriptions.ts. */
   readonly named: {
     follow(
@@ -45,7 +47,7 @@ const RETRY_MS = 1_000
 type Query = Given<typeof EventsQuery>
 
 export const events: FastifyPluginAsync<EventsNeeds> = async (app, needs) => {
-  const { clock, journal, feed, stories, beginnings, named } = needs
+  const { clock, journal, feed, stories, beginnings, named, naming } = needs
   const forms = { sse: new Pieces(sse), ndjson: new Pieces(line) }
 
   app.addHook('preClose', async () => feed.close())
@@ -114,7 +116,7 @@ export const events: FastifyPluginAsync<EventsNeeds> = async (app, needs) => {
     }
     const { after, filter } = named.follow(query.subscription!, reader.signal, why => reader.abort(why))
     const mark = lastEventId(request) ?? query.after ?? after
-    return { wanted: wantedBy(filter, stories), after: mark }
+    return { wanted: wantedBy(filter, stories, naming), after: mark }
   }
 
   hang(app, doors.events, async ({ query, request, reply }) => {
@@ -124,7 +126,7 @@ export const events: FastifyPluginAsync<EventsNeeds> = async (app, needs) => {
     const { signal } = reader
     const { wanted, after } =
       query.subscription === undefined
-        ? { wanted: wantedBy(query, stories), after: await markOf(request, query, signal) }
+        ? { wanted: wantedBy(query, stories, naming), after: await markOf(request, query, signal) }
         : follow(request, query, reader)
     await verify(journal, knownOf(query, after))
     reply.hijack()

@@ -29,6 +29,7 @@ import type { Feed } from '../journal/feed.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import type { Stories } from '../journal/stories.ts'
 import { type Filter, type Wanted, wantedBy } from '../journal/wanted.ts'
+import type { Naming } from '../naming.ts'
 import { verify } from './known.ts'
 import { statuses } from './refusals.ts'
 import { STALL_MS } from './writer.ts'
@@ -39,6 +40,7 @@ export interface GrpcNeeds {
   readonly feed: Feed
   readonly stories: Stories
   readonly beginnings: Beginnings
+  readonly naming: Naming
   /** Called for what should never happen. */
   readonly onBug: (error: unknown) => void
 }
@@ -106,7 +108,7 @@ type Sink = Pick<Writable, 'write' | 'once' | 'off' | 'writableNeedDrain'>
 
 /** Listens on HOST:PORT; config.ts has seen to it that HOST is this machine. Throws a Failure `house.address`. */
 export async function openGrpc(needs: GrpcNeeds, where: string): Promise<Grpc> {
-  const { journal, feed, beginnings, stories, clock, onBug } = needs
+  const { journal, feed, beginnings, clock, onBug } = needs
   const server = new Server({
     'grpc.max_receive_message_length': REQUEST_BYTES_MAX,
     'grpc.keepalive_time_ms': PROBE_AFTER_MS,
@@ -181,7 +183,7 @@ export async function openGrpc(needs: GrpcNeeds, where: string): Promise<Grpc> {
 
   const read = streamed<ReadRequest>(async (call, signal) => {
     const { after, until = journal.durable, filter, known } = call.request
-    const wanted = wantedOf(filter, stories)
+    const wanted = wantedOf(filter, needs)
     await verify(journal, knownOf(known, 0))
     const done = await feed.turns.take(signal)
     try {
@@ -199,7 +201,7 @@ export async function openGrpc(needs: GrpcNeeds, where: string): Promise<Grpc> {
 
   const subscribe = streamed<SubscribeRequest>(async (call, signal) => {
     const { begin, after = 0, time = 0, filter, known } = call.request
-    const wanted = wantedOf(filter, stories)
+    const wanted = wantedOf(filter, needs)
     let mark = journal.durable
     if (begin === 'after') mark = after
     if (begin === 'time') mark = await beginnings.before(time, signal)
@@ -258,7 +260,7 @@ function messageOf({ data, ...entry }: Entry): object {
   return { ...entry, data: JSON.stringify(data) }
 }
 
-function wantedOf(filter: FilterMessage | null, stories: Stories): Wanted | undefined {
+function wantedOf(filter: FilterMessage | null, { naming, stories }: GrpcNeeds): Wanted | undefined {
   if (filter === null) return undefined
   const unknown = filter.kinds.find(kind => !(kind in entities))
   if (unknown !== undefined) {
@@ -276,7 +278,7 @@ function wantedOf(filter: FilterMessage | null, stories: Stories): Wanted | unde
     since: since === undefined ? undefined : iso(since),
     until: until === undefined ? undefined : iso(until),
   }
-  return wantedBy(texts, stories)
+  return wantedBy(texts, stories, naming)
 }
 
 function words(list: readonly string[]): string | undefined {

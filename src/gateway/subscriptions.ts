@@ -2,6 +2,7 @@
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import type { Engine } from '../engine/engine.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
+import { type Naming, writtenNames } from '../naming.ts'
 import { type Asked, doors, hang } from './doors.ts'
 import type { Subscription, Told } from './schema.ts'
 import { speakJson, whenWritten, whileWritable } from './writing.ts'
@@ -61,6 +62,8 @@ export interface SubscriptionDoorsNeeds {
   readonly engine: Engine
   readonly journal: Journal
   readonly named: SubscriptionsLike
+  /** Under which name a client is written down; see naming.ts. */
+  readonly naming: Naming
   /** See journal/beginning.ts. */
   readonly beginnings: { mark(from: string, signal: AbortSignal): Promise<number> }
 }
@@ -73,7 +76,7 @@ const LINGER_MS = 1_000
 const FAILURES_MAX = 20
 
 export const subscriptions: FastifyPluginAsync<SubscriptionDoorsNeeds> = async (app, needs) => {
-  const { beginnings, engine, named } = needs
+  const { beginnings, engine, named, naming } = needs
   speakJson(app)
   const write = whileWritable(engine)
   app.addHook('preClose', async () => named.halt())
@@ -95,7 +98,12 @@ export const subscriptions: FastifyPluginAsync<SubscriptionDoorsNeeds> = async (
     doors.createSubscription,
     async ({ body: { name, filter = {}, from = filter.since ?? 'now', webhook }, by, reply }) => {
       const after = from === 'now' ? undefined : await beginnings.mark(String(from), leaving(reply))
-      const made = await named.create({ name, filter, after, webhook: webhook && withDefaults(webhook) }, by)
+      // It is written into a fact, and with pseudonyms no fact has a name.
+      const kept = filter.client ? { ...filter, client: writtenNames(filter.client, naming) } : filter
+      const made = await named.create(
+        { name, filter: kept, after, webhook: webhook && withDefaults(webhook) },
+        by,
+      )
       if (!made) reply.code(200)
       reply.header('Location', `/quipu/subscriptions/${name}`)
       return view(named.standing(name))

@@ -46,10 +46,18 @@ export interface Wanted {
 
 type Test = (entry: Entry) => boolean
 
-/** Undefined where all are wanted. Throws a Refusal `request.invalid` for a time that is none. */
-export function wantedBy(filter: Filter, stories: Stories): Wanted | undefined {
+/**
+ * Undefined where all are wanted. Throws a Refusal `request.invalid` for a time that is none. `naming` says what a client is
+ * written down as; who asks by a name means that as well.
+ */
+export function wantedBy(
+  filter: Filter,
+  stories: Stories,
+  naming: (client: string) => string = client => client,
+): Wanted | undefined {
   const plain = plainly(filter)
-  const clients = wordsOf(filter.client)
+  const asked = wordsOf(filter.client)
+  const clients = asked && new Set([...asked].flatMap(client => [client, naming(client)]))
   const named = wordsOf(filter.model)
   const models = named && new Set([...named].map(name => canonicalName(name) ?? name))
   const nodes = wordsOf(filter.node)

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { systemClock as clock } from '../../src/clock.ts'
 import type { Entry, Staged } from '../../src/journal/journal.ts'
 import { openLevelJournal } from '../../src/journal/level.ts'
+import { openNaming } from '../../src/naming.ts'
 import type { Proof } from '../../src/spool/proof.ts'
 import { openSpool } from '../../src/spool/store.ts'
 import { fakeHouse, json } from './house.ts'
@@ -107,6 +108,20 @@ t.test('a client that came over IPv6 as an IPv4 one is the same client', async t
     code: 0,
     out: /1 request erased/,
   })
+})
+
+t.test('a client is found by its name where it is written down as a pseudonym', async t => {
+  const dir = await folder(t)
+  const naming = await openNaming(dir, true)
+  const journal = await openLevelJournal({ dir, clock })
+  const what = { path: '/api/chat', model: 'tiny:latest', priority: 5, bodyBytes: 20, job: true }
+  const data = { ...what, client: naming('ada'), expiresAt: AT, attemptsMax: 3 }
+  journal.stage('request', 'ada3', [fact('request.admitted', data)])
+  await journal.close()
+  const spool = await openSpool({ dir, clock })
+  await spool.put('ada3', 'body', null, Buffer.from('x'))
+  await spool.close()
+  t.match(await run(t, ['erase', '--client', 'ada', '--data', dir]), { code: 0, out: /3 requests erased/ })
 })
 
 t.test('what is left makes it fail, and is named', async t => {

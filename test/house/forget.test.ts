@@ -1,6 +1,7 @@
 /** A client asks, and is forgotten, by a house that goes on working. */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { systemClock as clock } from '../../src/clock.ts'
 import { openLevelJournal } from '../../src/journal/level.ts'
@@ -46,6 +47,38 @@ t.test('nobody is known by name any more, in no file, at no door; and it works o
   t.match(await run(t, ['audit', '--data', dir]), { code: 0 })
   t.match(await run(t, ['forget', '--client', CLIENT, '--data', dir]), { code: 0, out: /^1 fact forgot it/ })
   t.same(holding(dir, CLIENT), [])
+  t.match(await run(t, ['audit', '--data', dir]), { code: 0 })
+})
+
+t.test('archive files forget, asked by a door or by the verb, and are copied as they are then', async t => {
+  const dir = dataFolder(t)
+  const w = await world(t, {
+    journal: await openLevelJournal({ dir, clock, create: true }),
+    flags: { data: dir },
+  })
+  await (await w.generate({}, { 'X-Quipu-Client': CLIENT })).text()
+  await (await w.generate({}, { 'X-Quipu-Client': 'ada@cellar' })).text()
+  await w.house.engine.settled()
+  await w.post('/quipu/archive', { seq: w.house.journal.durable + 1 })
+  const { data } = await w.fact('archive.sealed')
+  const path = join(dir, 'archive', data.file)
+  const printed = (): string => gunzipSync(readFileSync(path)).toString()
+  t.match(printed(), CLIENT)
+  t.match(await (await w.post('/quipu/forget', { client: CLIENT })).json(), { facts: 1, kept: 0 })
+  t.notMatch(printed(), CLIENT)
+  const { files } = (await (await fetch(`${w.url}/quipu/archive`)).json()) as { files: object[] }
+  t.match(files, [{ bytes: statSync(path).size, sha256: (await w.fact('archive.rewritten')).data.sha256 }])
+  await w.house.close()
+
+  const verb = ['forget', '--client', 'ada@cellar', '--data', dir]
+  renameSync(path, `${path}.away`)
+  t.match(await run(t, verb), { code: 1, err: data.file })
+  renameSync(`${path}.away`, path)
+  t.match(await run(t, verb), { code: 0, out: /^1 fact forgot it/ })
+  t.notMatch(printed(), 'ada@cellar')
+  const copies = join(dir, 'copies')
+  t.match(await run(t, ['archive', '--data', dir, '--to', copies]), { code: 0 })
+  t.same(readFileSync(join(copies, data.file)), readFileSync(path))
   t.match(await run(t, ['audit', '--data', dir]), { code: 0 })
 })
 
@@ -106,11 +139,39 @@ t.test(
     const listed = (await (await fetch(`${w.url}/quipu/requests?client=${CLIENT}`)).json()) as object[]
     t.match(listed, [{ client: named }])
     t.equal(listed.length, 1)
-    t.match(await (await w.post('/quipu/forget', { client: CLIENT })).json(), { facts: 1, kept: 0 })
+
+    const reader = new AbortController()
+    const told = await fetch(`${w.url}/quipu/events?client=${CLIENT}&from=start`, {
+      headers: { accept: 'application/x-ndjson' },
+      signal: reader.signal,
+    })
+    let said = ''
+    for await (const chunk of told.body!) {
+      said += Buffer.from(chunk).toString()
+      if (said.includes('"request.completed"')) break
+    }
+    reader.abort()
+    t.match(said, named)
+    t.notMatch(said, unnamed)
+
+    const order = { name: 'hers', filter: { client: CLIENT }, from: 'start' }
+    t.match(await (await w.post('/quipu/subscriptions', order)).json(), { filter: { client: named } })
+    t.equal((await w.post('/quipu/subscriptions', order)).status, 200, 'the same one once more')
+    const taken = await w.post('/quipu/subscriptions/hers/take', {})
+    const { facts } = (await taken.json()) as { facts: object[] }
+    t.match(facts[0], { type: 'request.admitted', data: { client: named } })
+
+    const job = { path: '/api/generate', client: CLIENT, body: { model: 'tiny', prompt: 'hi' } }
+    await w.post('/quipu/jobs', job)
+    const jobs = (await (await fetch(`${w.url}/quipu/jobs?client=${CLIENT}`)).json()) as { id: string }[]
+    t.match(jobs, [{ client: named }])
+    await fetch(`${w.url}/quipu/jobs/${jobs[0]?.id}`, { method: 'DELETE' })
+    t.same(holding(dir, CLIENT), [])
+    t.match(await (await w.post('/quipu/forget', { client: CLIENT })).json(), { facts: 2, kept: 0 })
     t.match(
       await (await w.post('/quipu/forget', { client: unnamed })).json(),
-      { facts: 1, kept: 2 },
-      'the drain, and the forgetting before',
+      { facts: 1, kept: 4 },
+      'the drain, the subscription, the job called off, and the forgetting before',
     )
     await w.house.close()
     t.match(await run(t, ['audit', '--data', dir]), { code: 0 })

@@ -6,6 +6,7 @@ import type { Config } from '../../config.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { Failure } from '../../failure.ts'
 import type { Journal } from '../../journal/journal.ts'
+import { eitherName } from '../../naming.ts'
 import type { Deliveries } from '../../projections/deliveries.ts'
 import type { History } from '../../projections/history.ts'
 import { type Job, type JobsProjection, jobs as jobsOf } from '../../projections/jobs.ts'
@@ -119,9 +120,10 @@ export const jobDoors: FastifyPluginAsync<JobDoorsNeeds> = async (app, needs) =>
     write,
   )
 
-  hang(app, doors.jobs, ({ query: { limit = JOBS_LIMIT, ...wanted }, reply }) =>
-    whenWritten(needs, reply, someJobs({ jobs, deliveries }, { ...wanted, limit })),
-  )
+  hang(app, doors.jobs, ({ query: { limit = JOBS_LIMIT, ...wanted }, reply }) => {
+    const client = wanted.client && eitherName(wanted.client, needs.naming)
+    return whenWritten(needs, reply, someJobs({ jobs, deliveries }, { ...wanted, client, limit }))
+  })
   hang(app, doors.job, async ({ params, reply }) =>
     whenWritten(needs, reply, jobView(await found(params.id, reply), deliveries)),
   )
