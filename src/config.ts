@@ -234,7 +234,7 @@ export const knobs = {
   snapshotFacts: knob({
     flag: 'snapshot-every',
     value: 'FACTS',
-    default: 100_000,
+    default: 50_000,
     parse: whole(0, 1_000_000_000),
     sentence:
       'facts after which what the house knows is kept for a fast start; 0: never, and the start replays all',

@@ -1,6 +1,6 @@
 /**
  * How long until a house listens that has 1,000,000 facts in its journal: whole lives of requests and jobs, and what
- * nodes, models and people do meanwhile. Without a snapshot; from one that is as old as one gets (100,000 facts: after
+ * nodes, models and people do meanwhile. Without a snapshot; from one that is as old as one gets (50,000 facts: after
  * kill -9); and from that of a clean stop. Each time in a new process.
  */
 import { fork } from 'node:child_process'
@@ -30,7 +30,7 @@ export async function startBench(): Promise<Row[]> {
     const stopped = await starts(dir, {})
     return [
       ...rows('no snapshot', whole, 'aim: 5,000'),
-      ...rows('a snapshot 100,000 facts old', killed, 'aim: 1,000'),
+      ...rows('a snapshot 50,000 facts old', killed, 'aim: 1,000'),
       ...rows('the snapshot of a clean stop', stopped, 'aim: 1,000'),
       { name: 'taking a snapshot holds up everything else for', value: pauseMs, unit: 'ms' },
     ]

@@ -33,7 +33,7 @@ FLAG                   VARIABLE                   VALUE                         
 --job-attempts-max     QUIPU_JOB_ATTEMPTS_MAX     5                                       default
 --spool-max            QUIPU_SPOOL_MAX            4G                                      default
 --keep-finished        QUIPU_KEEP_FINISHED        24h                                     default
---snapshot-every       QUIPU_SNAPSHOT_EVERY       100000                                  default
+--snapshot-every       QUIPU_SNAPSHOT_EVERY       50000                                   default
 --load-max             QUIPU_LOAD_MAX             30m                                     default
 --probe-every          QUIPU_PROBE_EVERY          5s                                      default
 --lost-after           QUIPU_LOST_AFTER           3                                       default

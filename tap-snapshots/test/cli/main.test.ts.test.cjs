@@ -143,7 +143,7 @@ is set wins over flags, and stays over restarts.
                           how long the body and the answer of a job are kept after its end, and its
                           Idempotency-Key with them [24h; QUIPU_KEEP_FINISHED]
   --snapshot-every FACTS  facts after which what the house knows is kept for a fast start; 0: never,
-                          and the start replays all [100000; QUIPU_SNAPSHOT_EVERY]
+                          and the start replays all [50000; QUIPU_SNAPSHOT_EVERY]
   --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
   --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
                           QUIPU_PROBE_EVERY]
@@ -546,7 +546,7 @@ nodes. Every option can also be given as the variable named behind its default.
                           how long the body and the answer of a job are kept after its end, and its
                           Idempotency-Key with them [24h; QUIPU_KEEP_FINISHED]
   --snapshot-every FACTS  facts after which what the house knows is kept for a fast start; 0: never,
-                          and the start replays all [100000; QUIPU_SNAPSHOT_EVERY]
+                          and the start replays all [50000; QUIPU_SNAPSHOT_EVERY]
   --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
   --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
                           QUIPU_PROBE_EVERY]
