@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
 import { chance } from '../journal/facts.ts'
-import { archiveSome, checkFiles, factsOf, holding, IN_DATA, lived, NAME, open, uncovered } from './stage.ts'
+import { archiveSome, checkFiles, factsOf, holding, lived, NAME, open, TRACE, uncovered } from './stage.ts'
 
 const ROUNDS = Number(process.env.QUIPU_KILL_ROUNDS ?? 4)
 const KILLS = 3
@@ -48,7 +48,7 @@ t.test(`${ROUNDS} forgettings, each killed up to ${KILLS} times`, { timeout }, a
     await last.forgetting.forget([NAME], 'op')
     await last.close()
     t.same(house.warned, [])
-    t.same(holding(dir, IN_DATA), [])
+    t.same(holding(dir, TRACE), [])
     const after = await factsOf(dir)
     t.same(
       after.slice(0, before.length).map(({ hash }) => hash),

@@ -13,11 +13,11 @@ import {
   FILES,
   factsOf,
   holding,
-  IN_DATA,
   lived,
   NAME,
   open,
   replace,
+  TRACE,
   uncovered,
 } from './stage.ts'
 
@@ -28,12 +28,12 @@ t.test('after a forgetting no file has the name, every fact is there, and the ch
   t.ok(holding(dir, NAME).length > 0)
   const house = await open(dir)
   const { facts, kept, id } = await house.forgetting.forget([NAME], 'op')
-  t.same([facts, kept], [402, 3])
+  t.same([facts, kept], [402, 0])
   t.same(house.copied, [`${NAME}: 402`])
-  t.same(holding(dir, IN_DATA), [], 'while the house runs')
+  t.same(holding(dir, TRACE), [], 'while the house runs')
   await house.close()
   const after = await factsOf(dir)
-  t.same(holding(dir, IN_DATA), [])
+  t.same(holding(dir, TRACE), [])
   t.notOk(readdirSync(dir).includes('forgetting'))
   t.same(
     after.slice(0, before.length).map(({ hash }) => hash),
@@ -51,6 +51,15 @@ t.test('after a forgetting no file has the name, every fact is there, and the ch
   )
   t.notMatch(JSON.stringify(after.slice(before.length)), NAME)
   t.same(uncovered(after), [])
+})
+
+t.test('what she asked of the house herself keeps her name, and is counted', async t => {
+  const dir = t.testdir()
+  await lived(dir, NAME)
+  const house = await open(dir)
+  t.match(await house.forgetting.forget([NAME], 'op'), { facts: 402, kept: 3 })
+  await house.close()
+  t.equal((await factsOf(dir)).filter(({ by }) => by === NAME).length, 3)
 })
 
 t.test('whatever step it is cut off at, the next start brings it to its end', async t => {
@@ -71,7 +80,7 @@ t.test('whatever step it is cut off at, the next start brings it to its end', as
     t.same(next.warned, [])
     const facts = await factsOf(dir)
     t.equal(facts.at(-1)!.type, 'forgetting.done', step)
-    t.same(holding(dir, IN_DATA), [], step)
+    t.same(holding(dir, TRACE), [], step)
     t.same(uncovered(facts), [], step)
   }
 })
@@ -89,7 +98,7 @@ t.test('what was cut off is brought to its end before the next is begun', async 
   await next.close()
   const facts = await factsOf(dir)
   t.equal(facts.filter(({ type }) => type === 'forgetting.done').length, 2)
-  t.same(holding(dir, IN_DATA), [])
+  t.same(holding(dir, TRACE), [])
   t.same(uncovered(facts), [])
 })
 
@@ -102,7 +111,7 @@ t.test('what was not ordered before a crash is not done after it', async t => {
   await house.forgetting.close()
   await house.close()
   t.notOk(readdirSync(dir).includes('forgetting'))
-  t.ok(holding(dir, IN_DATA).length > 0)
+  t.ok(holding(dir, TRACE).length > 0)
 })
 
 t.test('who has open requests is not forgotten yet, and a name nobody had leaves no fact', async t => {
@@ -159,14 +168,14 @@ t.test('archive files forget, whether their facts are in the journal, too, or no
     await lived(dir)
     const before = await factsOf(dir)
     await archiveSome(t, dir, trimmed)
-    t.same(holding(join(dir, 'archive'), IN_DATA), FILES)
+    t.same(holding(join(dir, 'archive'), TRACE), FILES)
     const house = await open(dir)
     const { facts, id } = await house.forgetting.forget([NAME], 'op')
     t.equal(facts, 402)
     t.same(house.copied, [`${NAME}: 402`])
-    t.same(holding(dir, IN_DATA), [], 'while the house runs')
+    t.same(holding(dir, TRACE), [], 'while the house runs')
     await house.close()
-    t.same(holding(dir, IN_DATA), [])
+    t.same(holding(dir, TRACE), [])
     const after = await factsOf(dir)
     t.same(
       after.slice(0, before.length).map(({ hash }) => hash),
@@ -181,7 +190,7 @@ t.test('archive files forget, whether their facts are in the journal, too, or no
       { first: 901, last: 1_200, forgetting: id },
     ])
     await checkFiles(t, dir)
-    t.same(holding(dir, IN_DATA), [], 'trimming brings nothing back')
+    t.same(holding(dir, TRACE), [], 'trimming brings nothing back')
   }
 })
 
@@ -193,13 +202,13 @@ t.test('what is sealed, trimmed and forgotten in one life of the house leaves no
     house.engine.commit('request', `r${i}`, { type: 'request.cancel', data: {} })
   }
   await house.engine.settled()
-  house.archivist.seal({ seq: 81 }, 'op')
+  house.archivist.seal({ seq: 101 }, 'op')
   await house.archivist.idle()
-  house.archivist.trim({ seq: 81 }, 'op')
+  house.archivist.trim({ seq: 101 }, 'op')
   await house.archivist.idle()
-  t.equal(house.journal.base.seq, 80)
+  t.equal(house.journal.base.seq, 100)
   t.equal((await house.forgetting.forget([NAME], 'op')).facts, 50)
-  t.same(holding(dir, IN_DATA), [])
+  t.same(holding(dir, TRACE), [])
   await house.close()
   t.same(uncovered(await factsOf(dir)), [])
 })
@@ -250,7 +259,7 @@ t.test('archive files, too, are brought to their end after whatever cut', async 
       const facts = await factsOf(dir)
       t.equal(facts.filter(({ type }) => type === 'forgetting.done').length, 1)
       t.equal(facts.filter(({ type }) => type === 'archive.rewritten').length, 3, step)
-      t.same(holding(dir, IN_DATA), [], `${step}, ${trimmed ? 'trimmed' : 'sealed'}`)
+      t.same(holding(dir, TRACE), [], `${step}, ${trimmed ? 'trimmed' : 'sealed'}`)
       t.same(uncovered(facts), [], step)
       await checkFiles(t, dir)
     }
@@ -270,7 +279,7 @@ t.test('what was sealed after a cut, before anybody went on with it, forgets as 
   next.engine.start(next.archivist.reactor, next.forgetting.reactor)
   await next.done()
   await next.close()
-  t.same(holding(dir, IN_DATA), [])
+  t.same(holding(dir, TRACE), [])
   t.same(uncovered(await factsOf(dir)), [])
   await checkFiles(t, dir)
 })
@@ -294,9 +303,9 @@ t.test('files that a sealing left behind, whole or in part, forget as well', asy
   })
   const draft = join(dir, 'archive', '000000002001-000000002100.quipu.gz.new')
   writeFileSync(draft, readFileSync(join(dir, 'archive', stray.file)))
-  t.equal(holding(dir, IN_DATA).filter(path => path.startsWith('archive/')).length, 5)
+  t.equal(holding(dir, TRACE).filter(path => path.startsWith('archive/')).length, 5)
   await house.forgetting.forget([NAME], 'op')
-  t.same(holding(dir, IN_DATA), [])
+  t.same(holding(dir, TRACE), [])
   t.same(readdirSync(join(dir, 'archive')).sort(), [...FILES, stray.file])
   t.same(house.warned, [])
   await house.close()
@@ -354,6 +363,6 @@ t.test('sealing and forgetting do not happen at the same time', async t => {
   house.archivist.trim({ seq: 1_301 }, 'op')
   await house.archivist.idle()
   t.match(house.archivist.work, { what: 'trim', state: 'done' })
-  t.same(holding(dir, IN_DATA), [])
+  t.same(holding(dir, TRACE), [])
   await house.close()
 })

@@ -126,13 +126,13 @@ export async function open(dir: string, cut: (step: string) => void = () => {}):
 }
 
 /** 1,200 requests, every third of them hers; so much that some lie in LevelDB's tables and some in its log. */
-export async function lived(dir: string): Promise<void> {
+export async function lived(dir: string, operator = 'cli'): Promise<void> {
   for (let round = 0; round < 3; round += 1) {
     const house = await open(dir)
     for (let i = 0; i < 400; i += 1) {
       const id = `r${round}-${i}`
       admit(house.engine, id, i % 3 === 0 ? NAME : `other-${i}`)
-      house.engine.commit('request', id, { type: 'request.cancel', data: {}, by: i === 3 ? NAME : 'cli' })
+      house.engine.commit('request', id, { type: 'request.cancel', data: {}, by: i === 3 ? operator : 'cli' })
     }
     await house.engine.settled()
     await house.close()
@@ -206,5 +206,8 @@ export async function replace({ journal }: House, index: number, record: string)
   await journal.replace(batches(), journal.durable)
 }
 
-/** Her name as the data has it; headers have it as `"by":"…"`. */
-export const IN_DATA = `"client":"${NAME}"`
+/**
+ * Of her name. LevelDB compresses: where a block has it for the first time, the middle of it stands there letter by letter,
+ * and how it begins may be taken from what is before it.
+ */
+export const TRACE = 'garethe@at'

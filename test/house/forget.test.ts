@@ -9,6 +9,8 @@ import { run } from '../cli/terminal.ts'
 import { dataFolder, world } from './world.ts'
 
 const CLIENT = 'margarethe@attic'
+/** LevelDB compresses: the middle of a name stands there letter by letter, and how it begins may not. */
+const TRACE = 'garethe@at'
 
 function holding(dir: string, ...words: readonly string[]): readonly string[] {
   return readdirSync(dir, { recursive: true, encoding: 'utf8' }).flatMap(path => {
@@ -28,10 +30,10 @@ t.test('nobody is known by name any more, in no file, at no door; and it works o
     (await w.generate({}, { 'X-Quipu-Client': CLIENT })).headers.get('x-quipu-request') as string
   const id = await ask()
   await w.fact('request.completed')
-  t.ok(holding(dir, CLIENT).length > 0)
+  t.ok(holding(dir, TRACE).length > 0)
   const forget = (client: string) => w.post('/quipu/forget', { client })
   t.match(await (await forget(CLIENT)).json(), { facts: 1, kept: 0 })
-  t.same(holding(dir, CLIENT), [])
+  t.same(holding(dir, TRACE), [])
   const told = await Promise.all(
     [`/quipu/requests/${id}`, '/quipu/requests', `/quipu/requests/${id}/why`, '/quipu/journal'].map(
       async path => (await fetch(w.url + path)).text(),
@@ -46,7 +48,7 @@ t.test('nobody is known by name any more, in no file, at no door; and it works o
   await w.house.close()
   t.match(await run(t, ['audit', '--data', dir]), { code: 0 })
   t.match(await run(t, ['forget', '--client', CLIENT, '--data', dir]), { code: 0, out: /^1 fact forgot it/ })
-  t.same(holding(dir, CLIENT), [])
+  t.same(holding(dir, TRACE), [])
   t.match(await run(t, ['audit', '--data', dir]), { code: 0 })
 })
 
@@ -134,7 +136,7 @@ t.test(
     t.match(named, /^~[\w-]{16}$/)
     t.not(named, unnamed)
     t.equal(drained!.by, unnamed, 'an operator is somebody, too')
-    t.same(holding(dir, CLIENT), [])
+    t.same(holding(dir, TRACE), [])
     t.equal(statSync(join(dir, 'pseudonyms.key')).mode & 0o777, 0o600)
     const listed = (await (await fetch(`${w.url}/quipu/requests?client=${CLIENT}`)).json()) as object[]
     t.match(listed, [{ client: named }])
@@ -166,7 +168,7 @@ t.test(
     const jobs = (await (await fetch(`${w.url}/quipu/jobs?client=${CLIENT}`)).json()) as { id: string }[]
     t.match(jobs, [{ client: named }])
     await fetch(`${w.url}/quipu/jobs/${jobs[0]?.id}`, { method: 'DELETE' })
-    t.same(holding(dir, CLIENT), [])
+    t.same(holding(dir, TRACE), [])
     t.match(await (await w.post('/quipu/forget', { client: CLIENT })).json(), { facts: 2, kept: 0 })
     t.match(
       await (await w.post('/quipu/forget', { client: unnamed })).json(),
