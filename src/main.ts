@@ -54,6 +54,7 @@ import { JournalTopic } from './mirror/journaltopic.ts'
 import { Mirror } from './mirror/mirror.ts'
 import { namesOf, openNaming } from './naming.ts'
 import { Past } from './past/past.ts'
+import { travel } from './past/travel.ts'
 import { decodeTps } from './projections/estimates.ts'
 import { forgetFacts, forgetNames, openOf } from './projections/forget.ts'
 import { type Open, type RequestsProjection, runningOn } from './projections/requests.ts'
@@ -327,6 +328,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           }),
           forget: async (client, by) => forgetting.forget(await namesOf(dir, client), by),
           hindsight: {
+            moments: seqs =>
+              travel(
+                { journal, snapshots },
+                seqs.map(seq => ({ seq })),
+              ),
             weigh,
             bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),
             bound: Object.keys(POLICIES),

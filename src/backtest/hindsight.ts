@@ -6,8 +6,8 @@
 import { replicaId } from '../../machines/replica.ts'
 import { loadEstimateMs, runEstimateMs } from '../projections/estimates.ts'
 import { routable } from '../projections/fleet.ts'
-import type { Moment } from '../projections/moment.ts'
 import { type Open, runningOn } from '../projections/requests.ts'
+import type { Moment } from '../projections/views.ts'
 import { type BoundPolicy, type Choosable, POLICIES, type Score } from './policies.ts'
 
 export interface Bound {

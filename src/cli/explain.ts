@@ -36,7 +36,7 @@ export const explain: Verb = {
       list: true,
     },
     brief: {
-      sentence: 'do not look back: the journal is read up to that moment, 1 s for some 200,000 facts',
+      sentence: 'do not look back: the journal is read up to that moment, from the nearest snapshot on',
     },
     ...houseOptions,
     ...jsonOption,

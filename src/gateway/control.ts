@@ -65,7 +65,7 @@ export interface ControlNeeds
   /** Takes a client's name out of the journal. Throws a Refusal `forgetting.open`, a Failure `house.busy`. */
   readonly forget: (client: string, by: string) => Promise<Told<typeof Forgotten>>
   /** Decides once more what has been decided. */
-  readonly hindsight: Pick<HindsightNeeds, 'weigh' | 'bind' | 'bound'>
+  readonly hindsight: Pick<HindsightNeeds, 'moments' | 'weigh' | 'bind' | 'bound'>
 }
 
 /** How all of these doors go about it. */

@@ -1,14 +1,14 @@
 /**
  * One request's decisions once more, in the circumstances of that moment: who was ahead of it, why this node and not
- * that one, would it be decided so again, and what would others have done? The journal is read from its beginning up to
- * the last of these moments, so that only one may ask at a time.
+ * that one, would it be decided so again, and what would others have done? The journal is read up to the last of these
+ * moments, so that only one may ask at a time.
  */
 import type { Candidate } from '../../machines/request.ts'
 import { Failure } from '../failure.ts'
-import type { Entry, Journal } from '../journal/journal.ts'
-import { type Moment, revisit } from '../projections/moment.ts'
+import type { Entry } from '../journal/journal.ts'
 import { keyOf, lineup } from '../projections/queue.ts'
 import type { Open } from '../projections/requests.ts'
+import type { Moment } from '../projections/views.ts'
 import { type Comparison, comparisonOf, type Otherwise } from './compare.ts'
 import type { Hindsight as Answer, Told } from './schema.ts'
 import { dataOf, list, roughly } from './why.ts'
@@ -44,7 +44,10 @@ export interface Occasion {
 }
 
 export interface HindsightNeeds {
-  readonly journal: Pick<Journal, 'read'>
+  /** The house right after each of these facts, in order; what is handed over goes on changing with the next. */
+  readonly moments: (
+    seqs: readonly number[],
+  ) => AsyncIterable<{ readonly seq: number; readonly answers: Moment }>
   readonly config: { readonly starveMs: number }
   readonly weigh: (occasion: Occasion, otherwise?: Otherwise) => Weighed | undefined
   readonly bind: (policy: string, moment: Moment, id: string) => Bound | undefined
@@ -90,11 +93,11 @@ export class Hindsight {
       return fact.type === 'request.assigned' ? [{ fact, seq: fact.seq - 1 }] : []
     })
     const moments: Look[] = []
-    const see = (moment: Moment, seq: number): void => {
-      for (const stop of stops) if (stop.seq === seq) moments.push(this.#at(moment, stop.fact, comparisons))
-    }
     const seqs = [...new Set(stops.map(({ seq }) => seq))]
-    await revisit(this.#needs.journal, seqs, see, signal)
+    for await (const { seq, answers } of this.#needs.moments(seqs)) {
+      if (signal.aborted) break
+      for (const stop of stops) if (stop.seq === seq) moments.push(this.#at(answers, stop.fact, comparisons))
+    }
     return { id, moments }
   }
 

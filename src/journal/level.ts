@@ -99,6 +99,7 @@ async function inspect(dir: string, lock: Lock): Promise<void> {
   await lock.leave()
   throw tableBroken(join(tablesIn(dir), bad.name), bad.at)
 }
+
 /** Where the archive files of the journal in `dir` are. */
 export const archivesIn = (dir: string, archiveDir = 'archive'): string => resolve(dir, archiveDir)
 

@@ -58,6 +58,12 @@ export const views = (kept: States = {}) => {
   return all
 }
 
+/** What decisions are made from, as it stands or stood at one moment. */
+export type Moment = Pick<
+  ReturnType<typeof views>,
+  'fleet' | 'residency' | 'requests' | 'breakers' | 'estimates' | 'policies' | 'settings'
+>
+
 export function statesOf(answers: Readonly<Record<string, Projection<unknown>>>): States {
   return Object.fromEntries(Object.entries(answers).map(([name, { state }]) => [name, state]))
 }

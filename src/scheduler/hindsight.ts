@@ -5,9 +5,9 @@
  */
 import type { PolicyData } from '../../machines/policy.ts'
 import type { Candidate } from '../../machines/request.ts'
-import type { Moment } from '../projections/moment.ts'
 import { keyOf, lineup } from '../projections/queue.ts'
 import type { Open } from '../projections/requests.ts'
+import type { Moment } from '../projections/views.ts'
 import {
   type Choice,
   candidatesOf,

@@ -33,6 +33,7 @@ import { wantedBy } from '../../src/journal/wanted.ts'
 import { liveConfig } from '../../src/live.ts'
 import { plainNames } from '../../src/naming.ts'
 import { Past } from '../../src/past/past.ts'
+import { travel } from '../../src/past/travel.ts'
 import { views } from '../../src/projections/views.ts'
 import { Scrub } from '../../src/proofs/scrub.ts'
 import { expectWait } from '../../src/scheduler/eta.ts'
@@ -165,6 +166,11 @@ export async function openDoors(
         }),
         forget: async () => ({ id: '', facts: 0, kept: 0 }),
         hindsight: {
+          moments: seqs =>
+            travel(
+              { journal, snapshots: { newest: async () => undefined } },
+              seqs.map(seq => ({ seq })),
+            ),
           weigh,
           bind: (policy, moment, id) => bindTo(policy as BoundPolicy, moment, id),
           bound: Object.keys(POLICIES),

@@ -5,7 +5,8 @@ import { simulate } from '../../src/backtest/simulation.ts'
 import { readSynthetic, synthesize } from '../../src/backtest/synthetic.ts'
 import { bareNode, staff } from '../../src/cli/production.ts'
 import type { Entry, Journal } from '../../src/journal/journal.ts'
-import { revisit } from '../../src/projections/moment.ts'
+import { travel } from '../../src/past/travel.ts'
+import type { Moment } from '../../src/projections/views.ts'
 import { weigh } from '../../src/scheduler/hindsight.ts'
 
 /** The journal of a simulated house, which has 400 requests to decide on. */
@@ -26,6 +27,17 @@ async function factsOf(journal: Journal): Promise<readonly Entry[]> {
   for await (const page of journal.read()) all.push(...page)
   return all
 }
+
+async function revisit(
+  journal: Journal,
+  seqs: readonly number[],
+  see: (moment: Moment, seq: number) => void,
+): Promise<void> {
+  const places = seqs.map(seq => ({ seq }))
+  for await (const { seq, answers } of travel({ journal, snapshots: NONE }, places)) see(answers, seq)
+}
+
+const NONE = { newest: async () => undefined }
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e6))
 

@@ -265,8 +265,8 @@ over a week, ask quipu backtest.
                           settings of this one, of swap-cost=, as-good=, slow-min=, starve=,
                           nodes=A+B, avoid=, prefer=; or a file with such settings, one a line;
                           repeatable
-  --brief                 do not look back: the journal is read up to that moment, 1 s for some
-                          200,000 facts
+  --brief                 do not look back: the journal is read up to that moment, from the nearest
+                          snapshot on
   --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
   --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
