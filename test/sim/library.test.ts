@@ -171,7 +171,8 @@ t.test('a broken-off pull goes on where it was', async t => {
   const signal = AbortSignal.timeout(120)
   await t.rejects(ask(sim, '/api/pull', { body: { name: 'large:8b' }, signal }))
   const { lines } = await ask(sim, '/api/pull', { body: { name: 'large:8b' } })
-  t.ok(lines[1].completed > 2 * 60 * 20e6, `${lines[1].completed}`)
+  // A fresh one says 60 ms' worth first.
+  t.ok(lines[1].completed > 1.5 * 60 * 20e6, `${lines[1].completed}`)
 })
 
 t.test('with stream false only the end is told', async t => {
