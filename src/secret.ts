@@ -3,9 +3,10 @@
  * stand in facts, so that a copy of the journal alone does not tell who guessed a key or a prompt right.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from './failure.ts'
+import { replaceFile } from './replace.ts'
 
 const SECRET_BYTES = 32
 
@@ -29,15 +30,6 @@ export async function openSecret(dir: string, name = 'secret'): Promise<Buffer> 
 async function make(dir: string, path: string): Promise<Buffer> {
   const secret = randomBytes(SECRET_BYTES)
   await mkdir(dir, { recursive: true })
-  const file = await open(`${path}.new`, 'w', 0o600)
-  try {
-    await file.writeFile(secret)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.new`, path)
-  const folder = await open(dir)
-  await folder.sync().finally(() => folder.close())
+  await replaceFile(path, [secret], 0o600)
   return secret
 }

@@ -2,9 +2,10 @@
  * Whose name a forgetting is about: a file beside the journal for as long as it takes, which nobody else may read. Without
  * it a house that was killed in the middle could not go on, and the journal may not say it.
  */
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../failure.ts'
+import { replaceFile } from '../replace.ts'
 
 export interface Errand {
   /** Of the forgetting. */
@@ -17,10 +18,7 @@ export function errandIn(dir: string) {
   return {
     /** On the disk once it resolves. */
     async write(errand: Errand): Promise<Errand> {
-      await written(`${path}.new`, `${JSON.stringify(errand)}\n`)
-      await rename(`${path}.new`, path)
-      const folder = await open(dir)
-      await folder.sync().finally(() => folder.close())
+      await replaceFile(path, [`${JSON.stringify(errand)}\n`], 0o600)
       return errand
     },
 
@@ -43,15 +41,15 @@ export function errandIn(dir: string) {
     /** Written over first: what a file's name no longer leads to is still on the disk. */
     async remove(): Promise<void> {
       const text = await readFile(path).catch(() => undefined)
-      if (text !== undefined) await written(path, Buffer.alloc(text.length))
+      if (text !== undefined) await overwrite(path, Buffer.alloc(text.length))
       await rm(path, { force: true })
       await rm(`${path}.new`, { force: true })
     },
   }
 }
 
-async function written(path: string, content: string | Buffer): Promise<void> {
-  const file = await open(path, path.endsWith('.new') ? 'w' : 'r+', 0o600)
+async function overwrite(path: string, content: Buffer): Promise<void> {
+  const file = await open(path, 'r+')
   try {
     await file.writeFile(content)
     await file.sync()

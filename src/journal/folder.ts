@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path'
 import { ANY, later, READS } from '../../machines/releases.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
+import { replaceFile, syncFolder } from '../replace.ts'
 import { unreadable } from './damage.ts'
 
 /** 1 had no `minReader`: 0.1.0 and 0.2.0 refuse what has another format than that. */
@@ -99,24 +100,11 @@ export async function readerIn(dir: string): Promise<string> {
 /** Says from now on that only this release and later ones may read it. Whole or not at all, and on the disk. */
 export async function raiseReader(dir: string, minReader: string): Promise<void> {
   const identity = identityOf(await readFile(identityIn(dir), 'utf8'), dir)
-  const draft = await open(`${identityIn(dir)}.next`, 'w')
-  await draft.writeFile(`${JSON.stringify({ ...identity, format: FORMAT, minReader })}\n`)
-  await draft.sync()
-  await draft.close()
-  await rename(`${identityIn(dir)}.next`, identityIn(dir))
-  await syncFolder(dir)
+  await replaceFile(identityIn(dir), [`${JSON.stringify({ ...identity, format: FORMAT, minReader })}\n`])
 }
 
 export function missing(what: string): Failure {
   return new Failure('journal.missing', `${what}. Nothing was touched. Restore the folder from a copy.`)
-}
-
-/** Makes what was created, renamed or removed in the folder last. */
-export async function syncFolder(dir: string): Promise<void> {
-  if (process.platform === 'win32') return // It cannot open a folder to sync it.
-  const folder = await open(dir)
-  await folder.sync()
-  await folder.close()
 }
 
 function absent(error: NodeJS.ErrnoException): undefined {

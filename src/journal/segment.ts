@@ -13,9 +13,9 @@ import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { createGunzip, gunzip, gzip } from 'node:zlib'
 import { Failure } from '../failure.ts'
+import { syncFolder } from '../replace.ts'
 import { verify } from './chain.ts'
 import { Damage } from './damage.ts'
-import { syncFolder } from './folder.ts'
 import type { Head } from './journal.ts'
 
 /** The first line of a file. */

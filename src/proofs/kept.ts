@@ -67,24 +67,6 @@ export async function writeHistory(dir: string, notes: readonly string[]): Promi
   await replaceFile(historyIn(dir), `${JSON.stringify(notes, null, 1)}\n`)
 }
 
-/**
- * The earliest kept checkpoint that covers fact `seq`, in a data folder that no house runs on; undefined where none goes so
- * far. Nobody has verified its signature.
- */
-export async function coveringIn(
-  dataDir: string,
-  seq: number,
-): Promise<(Checkpoint & { readonly note: string }) | undefined> {
-  const dir = join(dataDir, 'checkpoints')
-  const latest = await readLatest(dir)
-  const notes = [...(await readHistory(dir)), ...(latest === undefined ? [] : [latest.note])]
-  for (const note of notes) {
-    const checkpoint = readCheckpoint(note)
-    if (checkpoint.size >= seq) return { ...checkpoint, note }
-  }
-  return undefined
-}
-
 /** Without the one whose neighbours are closest, measured by how far back it lies: what stays thins out with age. */
 export function thinned<C extends Pick<Checkpoint, 'size'>>(kept: readonly C[]): readonly C[] {
   if (kept.length <= KEPT_MAX) return kept

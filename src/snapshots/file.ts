@@ -8,12 +8,11 @@
  * It appears whole or not at all: written beside, synced, renamed, and the folder synced.
  */
 import { hash } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { deserialize } from 'node:v8'
 import type { Position, Streams } from '../engine/engine.ts'
-import { syncFolder } from '../journal/folder.ts'
 import type { States } from '../projections/views.ts'
+import { replaceFile } from '../replace.ts'
 
 /** What a snapshot is of. */
 export interface Label extends Position {
@@ -29,7 +28,6 @@ export interface Content {
 
 /** For the house's own user alone: it holds the names of clients. */
 const FILE_MODE = 0o600
-const DRAFT = '.new'
 
 /** `body` is a Content that V8 has serialised. Rejects with what the system says; nothing of it is left then. */
 export async function writeSnapshot(path: string, label: Label, body: Uint8Array): Promise<void> {
@@ -37,22 +35,7 @@ export async function writeSnapshot(path: string, label: Label, body: Uint8Array
   const text = Buffer.concat([head, body])
   // In another thread: a megabyte takes a millisecond.
   const digest = Buffer.from(await crypto.subtle.digest('SHA-256', text)).toString('hex')
-  const draft = path + DRAFT
-  try {
-    const file = await open(draft, 'w', FILE_MODE)
-    try {
-      await file.writeFile(sealOf(digest))
-      await file.writeFile(text)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(draft, path)
-    await syncFolder(dirname(path))
-  } catch (error) {
-    await rm(draft, { force: true }).catch(() => {})
-    throw error
-  }
+  await replaceFile(path, [sealOf(digest), text], FILE_MODE)
 }
 
 /** Throws an Error that says why it cannot be read. */

@@ -1,5 +1,5 @@
 /** The spool's way to files: writes whole, reads whole, syncs folders. Foreign errors become Failures here. */
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { Failure } from '../failure.ts'
 
 /** For the house's own user alone. */
@@ -24,17 +24,6 @@ export async function readUpTo(file: FileHandle, position: number, length: numbe
     done += bytesRead
   }
   return bytes.subarray(0, done)
-}
-
-/** Makes what was created, renamed or removed in the folder last. */
-export async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return // It cannot open a folder to sync it.
-  const folder = await open(path)
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 /** What the disk said, as a Failure `spool.disk`; everything else as it is. */

@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto'
 import { open, readFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncFolder } from '../replace.ts'
 import { Ring, type Step } from './series.ts'
 
 export interface KeptRing {
@@ -92,11 +93,4 @@ export async function readRings(path: string, step: Step, ringsMax: number): Pro
 
 function line(value: object): Buffer {
   return Buffer.from(`${JSON.stringify(value)}\n`)
-}
-
-async function syncFolder(dir: string): Promise<void> {
-  if (process.platform === 'win32') return // It cannot open a folder to sync it.
-  const folder = await open(dir)
-  await folder.sync()
-  await folder.close()
 }

@@ -10,10 +10,11 @@
  * The file is written anew as a whole, synced, and put in the place of the old one, at most five times a second for all.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock, Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
+import { replaceFile } from '../replace.ts'
 
 /** Which subscription: there may have been others of its name. */
 export interface Marked {
@@ -90,17 +91,7 @@ export function marksIn({ dir, clock, journal, warn }: MarksOptions): Marks {
   async function put(): Promise<void> {
     const lines = [...rows].map(([name, row]) => `${name} ${row.seq} ${row.mark} ${check(name, row)}\n`)
     await mkdir(folder, { recursive: true })
-    const file = await open(`${path}.new`, 'w')
-    try {
-      await file.writeFile(lines.join(''))
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(`${path}.new`, path)
-    if (process.platform === 'win32') return // It cannot open a folder to sync it.
-    const handle = await open(folder)
-    await handle.sync().finally(() => handle.close())
+    await replaceFile(path, [lines.join('')])
   }
 
   async function write(): Promise<void> {
