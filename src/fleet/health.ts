@@ -13,10 +13,10 @@ import type { Clock, Timer } from '../clock.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import { Failure } from '../failure.ts'
+import { NodeAnswer, type Ollama, type PsRow, residenceOf, type TagRow } from '../ollama/ollama.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import type { Fleet } from '../projections/fleet.ts'
 import type { Residency } from '../projections/residency.ts'
-import { NodeAnswer, type Ollama, type PsRow, residenceOf, type TagRow } from './ollama.ts'
 import type { Vitals, VitalsOf } from './vitals.ts'
 
 export interface HealthNeeds {

@@ -14,12 +14,12 @@ import type { RequestFact } from '../../machines/request.ts'
 import type { Clock } from '../clock.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import { Failure } from '../failure.ts'
+import type { Ollama } from '../ollama/ollama.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import type { Fleet } from '../projections/fleet.ts'
 import type { History } from '../projections/history.ts'
 import type { Policies } from '../projections/policies.ts'
 import type { Residency } from '../projections/residency.ts'
-import type { Ollama } from './ollama.ts'
 
 type LoadOrder = Parameters<Ollama['load']>[1]
 type Completed = Extract<RequestFact, { type: 'request.completed' }>['data']

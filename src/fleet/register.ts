@@ -6,9 +6,9 @@ import type { Clock } from '../clock.ts'
 import type { Config, NodeSpec } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
+import { checkAddress } from '../ollama/address.ts'
+import type { Ollama } from '../ollama/ollama.ts'
 import type { Fleet } from '../projections/fleet.ts'
-import { checkAddress } from './address.ts'
-import type { Ollama } from './ollama.ts'
 
 export interface RegisterNeeds {
   readonly engine: Engine

@@ -1,5 +1,5 @@
 /** Gauges of the nodes, in RAM only: what each said last. Samples are not history. */
-import type { PsRow, TagRow } from './ollama.ts'
+import type { PsRow, TagRow } from '../ollama/ollama.ts'
 
 export interface Vitals {
   readonly tags: readonly TagRow[]

@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import type { Outgoing } from '../../src/call.ts'
 import { Failure } from '../../src/failure.ts'
-import { Ollama, Ollamas } from '../../src/fleet/ollama.ts'
+import { Ollama, Ollamas } from '../../src/ollama/ollama.ts'
 
 async function serve(
   t: Test,

@@ -1,7 +1,7 @@
 /** Where a node may be, by its URL and by what its name resolves to. */
 import { connect } from 'node:net'
 import t from 'tap'
-import { checkAddress, guardedLookup, objection } from '../../src/fleet/address.ts'
+import { checkAddress, guardedLookup, objection } from '../../src/ollama/address.ts'
 
 const check = (url: string, linkLocal = false): string => checkAddress(url, { linkLocal })
 
