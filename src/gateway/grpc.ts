@@ -1,25 +1,9 @@
 /**
- * The journal over gRPC (proto/quipu/v1/journal.proto): Head, Read, Subscribe. The only importer of its libraries.
+ * The journal over gRPC (proto/quipu/v1/journal.proto): Head, Read, Subscribe.
  *
  * In plain text, and so on addresses of this machine only. Readers are the same as those of /quipu/events: counted
  * together, given turns together, cut when they take nothing.
  */
-import { existsSync } from 'node:fs'
-import type { Writable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
-import {
-  type handleServerStreamingCall,
-  type handleUnaryCall,
-  logVerbosity,
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerWritableStream,
-  type ServiceDefinition,
-  setLogVerbosity,
-  status,
-} from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
 import { Refusal } from '../../machines/entity.ts'
 import { entities } from '../../machines/index.ts'
 import type { Clock } from '../clock.ts'
@@ -30,6 +14,9 @@ import type { Entry, Journal } from '../journal/journal.ts'
 import type { Stories } from '../journal/stories.ts'
 import { type Filter, type Wanted, wantedBy } from '../journal/wanted.ts'
 import type { Naming } from '../naming.ts'
+import { plaintext } from '../rpc/credentials.ts'
+import { journalService } from '../rpc/definitions.ts'
+import { type Caller, type Outlet, openServer } from '../rpc/server.ts'
 import { verify } from './known.ts'
 import { statuses } from './refusals.ts'
 import { STALL_MS } from './writer.ts'
@@ -59,7 +46,9 @@ const BEAT_MS = 15_000
 /** How long calls under way may take to hear that the house stops. */
 const FAREWELL_MS = 1_000
 /** A connection on which nothing moves is asked whether it is still there. */
-const PROBE_AFTER_MS = 60_000
+const PROBE = { afterMs: 60_000, patienceMs: 20_000 }
+/** On one connection; readers as such are counted with those of /quipu/events. */
+const CALLS_MAX = 1_024
 
 // ── what passes, as proto-loader reads it ────────────────────────────────────────────────────────────────────────
 
@@ -96,60 +85,34 @@ interface SubscribeRequest extends Given {
   readonly time?: number
 }
 
-interface Told {
-  readonly facts: readonly object[]
-  readonly mark: number
-}
-
-// Whatever goes wrong comes back as an error; the library would print it, too.
-setLogVerbosity(logVerbosity.NONE)
-
-type Sink = Pick<Writable, 'write' | 'once' | 'off' | 'writableNeedDrain'>
-
 /** Listens on HOST:PORT; config.ts has seen to it that HOST is this machine. Throws a Failure `house.address`. */
 export async function openGrpc(needs: GrpcNeeds, where: string): Promise<Grpc> {
   const { journal, feed, beginnings, clock, onBug } = needs
-  const server = new Server({
-    'grpc.max_receive_message_length': REQUEST_BYTES_MAX,
-    'grpc.keepalive_time_ms': PROBE_AFTER_MS,
-  })
-
-  const head: handleUnaryCall<object, object> = ({ metadata }, answer) => {
-    const why = distrusted(metadata)
-    if (why !== undefined) return answer(errorOf(why))
+  const head = async (): Promise<object> => {
     const { id, durable, head, writable } = journal
-    answer(null, { journal: id, durable, seq: head.seq, hash: head.hash, writable })
+    return { journal: id, durable, seq: head.seq, hash: head.hash, writable }
   }
 
   /** Counts a reader in, tells, and says how it ended. */
-  const streamed =
-    <Request>(
-      tell: (call: ServerWritableStream<Request, Told>, signal: AbortSignal) => Promise<void>,
-    ): handleServerStreamingCall<Request, Told> =>
-    async call => {
-      let reader: AbortController | undefined
+  const streamed = <Request>(
+    tell: (request: Request, out: Outlet, signal: AbortSignal) => Promise<void>,
+  ): { tell: (request: Request, out: Outlet, signal: AbortSignal) => Promise<void> } => ({
+    async tell(request, out, left) {
+      const reader = feed.enter()
+      const leave = (): void => reader.abort()
+      left.addEventListener('abort', leave)
       try {
-        const why = distrusted(call.metadata)
-        if (why !== undefined) throw why
-        reader = feed.enter()
-        const leave = (): void => reader?.abort()
-        call.on('cancelled', leave)
-        call.on('close', leave)
-        await tell(call, reader.signal)
-        if (call.cancelled) return
+        await tell(request, out, reader.signal)
+        if (out.cancelled) return
         if (reader.signal.aborted || journal.closed) throw STOPPED
-        call.end()
-      } catch (error) {
-        const expected = error instanceof Failure || error instanceof Refusal
-        call.emit('error', expected ? errorOf(error) : { code: status.INTERNAL, details: 'internal error' })
-        if (!expected) onBug(error)
       } finally {
-        reader?.abort()
+        leave()
       }
-    }
+    },
+  })
 
   /** Resolves when there is room for a message; false where the reader is gone. */
-  const room = (call: Sink, signal: AbortSignal): Promise<boolean> => {
+  const room = (call: Outlet, signal: AbortSignal): Promise<boolean> => {
     if (signal.aborted) return Promise.resolve(false)
     if (!call.writableNeedDrain) return Promise.resolve(true)
     return new Promise((resolve, reject) => {
@@ -169,7 +132,7 @@ export async function openGrpc(needs: GrpcNeeds, where: string): Promise<Grpc> {
 
   /** Facts in messages, the last of them with the mark, though it may be of a fact that is not wanted. */
   const put = async (
-    call: Sink,
+    call: Outlet,
     { facts, seq, signal }: { facts: readonly Entry[]; seq: number; signal: AbortSignal },
   ): Promise<boolean> => {
     for (let at = 0; at < facts.length; at += MESSAGE_FACTS) {
@@ -181,8 +144,8 @@ export async function openGrpc(needs: GrpcNeeds, where: string): Promise<Grpc> {
     return true
   }
 
-  const read = streamed<ReadRequest>(async (call, signal) => {
-    const { after, until = journal.durable, filter, known } = call.request
+  const read = streamed<ReadRequest>(async (request, call, signal) => {
+    const { after, until = journal.durable, filter, known } = request
     const wanted = wantedOf(filter, needs)
     await verify(journal, knownOf(known, 0))
     const done = await feed.turns.take(signal)
@@ -199,8 +162,8 @@ export async function openGrpc(needs: GrpcNeeds, where: string): Promise<Grpc> {
     }
   })
 
-  const subscribe = streamed<SubscribeRequest>(async (call, signal) => {
-    const { begin, after = 0, time = 0, filter, known } = call.request
+  const subscribe = streamed<SubscribeRequest>(async (request, call, signal) => {
+    const { begin, after = 0, time = 0, filter, known } = request
     const wanted = wantedOf(filter, needs)
     let mark = journal.durable
     if (begin === 'after') mark = after
@@ -222,38 +185,21 @@ export async function openGrpc(needs: GrpcNeeds, where: string): Promise<Grpc> {
     }
   })
 
-  server.addService(definition(), { Head: head, Read: read, Subscribe: subscribe })
-  const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(where, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) return resolve(port)
-      const said = `cannot listen on ${where} for gRPC: something listens there already, or this machine lacks that address`
-      reject(new Failure('house.address', said, { cause: error }))
-    })
+  const server = await openServer({
+    clock,
+    where,
+    onBug,
+    statuses,
+    credentials: plaintext.serving(),
+    messageBytesMax: REQUEST_BYTES_MAX,
+    callsMax: CALLS_MAX,
+    probe: PROBE,
+    turnAway: distrusted,
+    offers: [
+      { service: journalService, handlers: { Head: { answer: head }, Read: read, Subscribe: subscribe } },
+    ],
   })
-  return {
-    address: where.replace(/\d+$/, String(bound)),
-    async close() {
-      const late = clock.after(FAREWELL_MS, () => server.forceShutdown())
-      await new Promise<void>(resolve => server.tryShutdown(() => resolve()))
-      late.cancel()
-    },
-  }
-}
-
-function definition(): ServiceDefinition {
-  // src/gateway/ is two levels below the package, dist/src/gateway/ three.
-  const root = ['../../proto', '../../../proto']
-    .map(up => fileURLToPath(new URL(up, import.meta.url)))
-    .find(folder => existsSync(folder))!
-  const loaded = loadSync('quipu/v1/journal.proto', {
-    includeDirs: [root],
-    keepCase: true,
-    longs: Number,
-    defaults: true,
-    arrays: true,
-    oneofs: true,
-  })
-  return loaded['quipu.v1.Journal'] as ServiceDefinition
+  return { address: server.address, close: () => server.close(FAREWELL_MS) }
 }
 
 function messageOf({ data, ...entry }: Entry): object {
@@ -297,16 +243,14 @@ function knownOf(known: KnownMessage | null, mark: number): Parameters<typeof ve
 }
 
 /** A proxy on this machine speaks for strangers, so what it passes on is not local. */
-function distrusted(metadata: Metadata): Refusal | undefined {
-  const passedOn = ['x-forwarded-for', 'forwarded', 'via'].some(name => metadata.get(name).length > 0)
+function distrusted(caller: Caller): Refusal | undefined {
+  const passedOn = ['x-forwarded-for', 'forwarded', 'via'].some(name => caller.header(name) !== undefined)
   if (!passedOn) return undefined
   return new Refusal(
     'house.untrusted',
     'this came through a proxy, perhaps from a stranger; gRPC is for this machine',
   )
 }
-
-// ── how it says no ───────────────────────────────────────────────────────────────────────────────────────────────
 
 const SLOW = new Failure(
   'events.slow',
@@ -318,29 +262,3 @@ const SLOW = new Failure(
 const STOPPED = new Failure('house.stopped', 'the house is stopping; come back with the last mark', {
   retryable: true,
 })
-
-/** Where the HTTP status says less than the code. */
-const CODES: Readonly<Record<string, status>> = {
-  'events.full': status.RESOURCE_EXHAUSTED,
-  'events.slow': status.RESOURCE_EXHAUSTED,
-  'house.stopped': status.UNAVAILABLE,
-  'journal.broken': status.DATA_LOSS,
-  'journal.gap': status.DATA_LOSS,
-}
-
-const BY_STATUS: Readonly<Record<number, status>> = {
-  400: status.INVALID_ARGUMENT,
-  403: status.PERMISSION_DENIED,
-  404: status.NOT_FOUND,
-  409: status.FAILED_PRECONDITION,
-  503: status.UNAVAILABLE,
-}
-
-function errorOf(error: Refusal | Failure) {
-  const { code, message } = error
-  const metadata = new Metadata()
-  metadata.set('quipu-code', code)
-  metadata.set('quipu-retryable', String(error instanceof Failure && error.retryable))
-  const canonical = CODES[code] ?? BY_STATUS[statuses[code] ?? 500] ?? status.INTERNAL
-  return Object.assign(new Error(message), { code: canonical, details: message, metadata })
-}

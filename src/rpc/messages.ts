@@ -161,3 +161,64 @@ export interface IssuedCertificate {
   readonly authority: string
   readonly expiresAt: number
 }
+
+// ── relay ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** As it was written; values as Latin-1. */
+export interface Header {
+  readonly name: string
+  readonly value: string
+}
+
+export interface RequestHead {
+  readonly method: string
+  /** Path and query. */
+  readonly path: string
+  readonly headers: readonly Header[]
+  /** `data` and `end` follow. */
+  readonly body: boolean
+}
+
+export type RelayRequest =
+  | { readonly head: RequestHead }
+  | { readonly data: Buffer }
+  | { readonly end: boolean }
+
+export interface ResponseHead {
+  readonly status: number
+  readonly headers: readonly Header[]
+}
+
+export type RelayResponse =
+  | { readonly head: ResponseHead }
+  | { readonly data: Buffer }
+  | { readonly end: boolean }
+  | { readonly failure: { readonly refused: boolean; readonly reason: string } }
+
+// ── one stream of Attach ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** From the agent. */
+export type AttachRequest =
+  | { readonly hello: Hello }
+  | { readonly status: { readonly status: NodeStatus } }
+  | { readonly watch: { readonly status: NodeStatus } }
+  | { readonly command: CommandProgress }
+  | { readonly cancel: { readonly cancelled: boolean } }
+  | { readonly relay: RelayResponse }
+  | { readonly end: CallEnd }
+
+/** From the house. */
+export type AttachResponse =
+  | { readonly status: { readonly fresh: boolean } }
+  | { readonly watch: { readonly intervalMs: number } }
+  | { readonly command: ModelCommandRequest }
+  | { readonly cancel: { readonly id: string } }
+  | { readonly relay: RelayRequest }
+
+export interface CallEnd {
+  /** 0 is OK. */
+  readonly code: number
+  readonly message: string
+  readonly quipuCode: string
+  readonly retryable: boolean
+}

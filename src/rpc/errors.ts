@@ -1,0 +1,66 @@
+/**
+ * How one side says no to the other: a canonical status, and in the trailing metadata our own code and whether the same
+ * call may succeed later. What comes without them is gRPC's own, or somebody else's.
+ */
+import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
+import { Refusal } from '../../machines/entity.ts'
+import { Failure } from '../failure.ts'
+
+/** Where the HTTP status says less than the code, or there is none. */
+const CODES: Readonly<Record<string, status>> = {
+  'events.full': status.RESOURCE_EXHAUSTED,
+  'events.slow': status.RESOURCE_EXHAUSTED,
+  'house.stopped': status.UNAVAILABLE,
+  'journal.broken': status.DATA_LOSS,
+  'journal.gap': status.DATA_LOSS,
+}
+
+const BY_STATUS: Readonly<Record<number, status>> = {
+  400: status.INVALID_ARGUMENT,
+  401: status.UNAUTHENTICATED,
+  403: status.PERMISSION_DENIED,
+  404: status.NOT_FOUND,
+  409: status.FAILED_PRECONDITION,
+  429: status.RESOURCE_EXHAUSTED,
+  502: status.UNAVAILABLE,
+  503: status.UNAVAILABLE,
+  504: status.DEADLINE_EXCEEDED,
+}
+
+/** HTTP status of a code of ours; see gateway/refusals.ts. */
+export type Statuses = Readonly<Record<string, number>>
+
+export interface SaidNo extends Partial<StatusObject> {
+  readonly code: status
+  readonly details: string
+}
+
+/** What the caller hears of a Refusal or Failure; of a bug, nothing but that there is one. */
+export function saidNo(error: unknown, statuses: Statuses): SaidNo {
+  if (!(error instanceof Failure || error instanceof Refusal)) {
+    return { code: status.INTERNAL, details: 'internal error' }
+  }
+  const metadata = new Metadata()
+  metadata.set('quipu-code', error.code)
+  metadata.set('quipu-retryable', String(error instanceof Failure && error.retryable))
+  const { code, message } = error
+  const canonical = CODES[code] ?? BY_STATUS[statuses[code] ?? 500] ?? status.INTERNAL
+  return { code: canonical, details: message, metadata }
+}
+
+/** Of this call, or of the line it was on; the same call may fare better. */
+const BROKEN: ReadonlySet<status> = new Set([status.UNAVAILABLE, status.CANCELLED, status.ABORTED])
+
+/** What the other side said, as a Failure; of the line itself `rpc.broken`, `rpc.timeout`, `rpc.answer`. */
+export function heardNo(error: Pick<ServiceError, 'code' | 'details' | 'metadata'>): Failure {
+  const { code: canonical, details: said, metadata } = error
+  const code = metadata?.get('quipu-code')[0]?.toString()
+  if (code !== undefined && /^[a-z-]+\.[a-z-]+$/.test(code)) {
+    return new Failure(code, said, { retryable: metadata.get('quipu-retryable')[0] === 'true', cause: error })
+  }
+  if (BROKEN.has(canonical)) return new Failure('rpc.broken', said, { retryable: true, cause: error })
+  if (canonical === status.DEADLINE_EXCEEDED) {
+    return new Failure('rpc.timeout', said, { retryable: true, cause: error })
+  }
+  return new Failure('rpc.answer', said, { cause: error })
+}
