@@ -38,6 +38,10 @@ export const STOPPING: Refused = {
 
 /** Status of every refusal and failure that can reach a client. */
 export const statuses: Readonly<Record<string, number>> = {
+  'agent.busy': 503,
+  'agent.closing': 503,
+  'agent.known': 409,
+  'agent.order': 400,
   'archive.busy': 409,
   'archive.damaged': 500,
   'archive.missing': 503,
