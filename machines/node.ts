@@ -1,12 +1,14 @@
 /**
- * A node is one Ollama server that the house may send work to. Two things are true of it at once:
+ * A node is one Ollama server that the house may send work to. Three things are true of it at once:
  *
  *   reach   joining ──joined──▶ up ◀──returned── down        duty   active ──drained──▶ draining ──emptied──▶ empty
  *                               └──────lost──────▶                  ▲────────resumed───────┴───────────────────┘
+ *   pace    full ──throttled──▶ throttled ──cooled, lost──▶ full
  *
- *   unknown ──registered──▶ (reach, duty) ──removed──▶ removed ──registered──▶ (reach, duty)
+ *   unknown ──registered──▶ (reach, duty, pace) ──removed──▶ removed ──registered──▶ (reach, duty, pace)
  *
- * It may be given work while it is `up` and `active`.
+ * It may be given work while it is `up` and `active`. What its agent says the machine is, it keeps until it is registered
+ * anew.
  */
 import { assign, type SnapshotFrom, setup } from 'xstate'
 import { type Decide, entity, type Message, Refusal } from './entity.ts'
@@ -35,6 +37,31 @@ export type NodeData = {
 /** Why a node counts as gone: no answer, connection refused, or it answers but inference hangs. */
 export type LossReason = 'silence' | 'refused' | 'error' | 'wedged'
 
+/** What the machine is, as its agent found it. Serial numbers are nobody's business, and forever is long. */
+export type NodeEquipment = {
+  readonly os?: { readonly platform: string; readonly name: string; readonly arch: string }
+  readonly cpu?: { readonly model: string; readonly cores?: number }
+  readonly memoryBytes?: number
+  readonly gpus: readonly {
+    readonly vendor: string
+    readonly model: string
+    readonly memoryBytes?: number
+    /** It shares the machine's memory; memoryBytes is then what it may use of that. */
+    readonly unified?: true
+  }[]
+  /** Whether all that there may be were looked for. */
+  readonly gpusKnown: boolean
+  /** The volume that the models are on. */
+  readonly disk?: { readonly fileSystem: string; readonly type?: string; readonly sizeBytes?: number }
+  readonly container: boolean
+}
+
+/**
+ * What slows a machine down for longer than a moment: its driver holds the clock back (heat, power), others work on its
+ * GPU or its CPU, or its memory is used up.
+ */
+export type ThrottleCause = 'heat' | 'power' | 'gpu' | 'cpu' | 'memory'
+
 export type NodeFact =
   | Message<'node.registered', NodeData>
   | Message<'node.joined', { readonly version: string }>
@@ -45,6 +72,10 @@ export type NodeFact =
   | Message<'node.emptied', Record<string, never>>
   | Message<'node.resumed', Record<string, never>>
   | Message<'node.removed', Record<string, never>>
+  | Message<'node.equipped', NodeEquipment>
+  /** `since`: when what slows it down was first seen, milliseconds since the epoch. */
+  | Message<'node.throttled', { readonly cause: ThrottleCause; readonly since: number }>
+  | Message<'node.cooled', { readonly cause: ThrottleCause; readonly throttledMs: number }>
 
 export type NodeCommand =
   | Message<'node.register', NodeData>
@@ -56,6 +87,11 @@ export type NodeCommand =
   | Message<'node.empty', Record<string, never>>
   | Message<'node.resume', Record<string, never>>
   | Message<'node.remove', Record<string, never>>
+  /** Its agent has said what the machine is. */
+  | Message<'node.equip', NodeEquipment>
+  /** It has been slowed down for so long that it counts; or has not been for so long. See src/fleet/overload.ts. */
+  | Message<'node.throttle', { readonly cause: ThrottleCause; readonly since: number }>
+  | Message<'node.cool', Record<string, never>>
 
 export interface NodeContext {
   readonly url: string
@@ -68,17 +104,37 @@ export interface NodeContext {
   readonly version: string
   /** When it was last lost, milliseconds since the epoch. */
   readonly lostAt: number
+  readonly equipment?: NodeEquipment | undefined
+  /** While it is throttled: by what, and since which fact. */
+  readonly cause: ThrottleCause
+  readonly throttledAt: number
 }
 
-const machine = setup({ types: { context: {} as NodeContext, events: {} as NodeFact } }).createMachine({
+const charts = setup({ types: { context: {} as NodeContext, events: {} as NodeFact } })
+const throttled = charts.assign({
+  cause: ({ event, context }) => (event.type === 'node.throttled' ? event.data.cause : context.cause),
+  throttledAt: ({ event }) => event.at,
+})
+
+const machine = charts.createMachine({
   id: 'node',
-  context: { url: '', slots: 1, residentMax: 3, labels: {}, origin: 'flag', version: '', lostAt: 0 },
+  context: {
+    url: '',
+    slots: 1,
+    residentMax: 3,
+    labels: {},
+    origin: 'flag',
+    version: '',
+    lostAt: 0,
+    cause: 'heat',
+    throttledAt: 0,
+  },
   initial: 'unknown',
   on: {
     'node.registered': {
       target: '.member',
       reenter: true,
-      actions: assign(({ event: { data } }) => ({ weight: 1, hours: '', ...data })),
+      actions: assign(({ event: { data } }) => ({ weight: 1, hours: '', equipment: undefined, ...data })),
     },
   },
   states: {
@@ -88,6 +144,7 @@ const machine = setup({ types: { context: {} as NodeContext, events: {} as NodeF
       on: {
         'node.upgraded': { actions: assign({ version: ({ event }) => event.data.version }) },
         'node.removed': 'removed',
+        'node.equipped': { actions: assign({ equipment: ({ event }) => event.data }) },
       },
       states: {
         reach: {
@@ -124,6 +181,20 @@ const machine = setup({ types: { context: {} as NodeContext, events: {} as NodeF
               on: { 'node.emptied': 'empty', 'node.resumed': 'active' },
             },
             empty: { on: { 'node.resumed': 'active' } },
+          },
+        },
+        pace: {
+          initial: 'full',
+          states: {
+            full: { on: { 'node.throttled': { target: 'throttled', actions: throttled } } },
+            throttled: {
+              description: 'slower than it could be, for longer than a moment',
+              on: {
+                'node.throttled': { target: 'throttled', actions: throttled },
+                'node.cooled': 'full',
+                'node.lost': 'full',
+              },
+            },
           },
         },
       },
@@ -173,6 +244,21 @@ const decide: Decide<State, NodeCommand, NodeFact> = {
     known(node)
     return [{ type: 'node.removed', data: {} }]
   },
+  'node.equip': (node, { data }) => {
+    known(node)
+    const { equipment } = node.context
+    return equipment !== undefined && alike(equipment, data) ? [] : [{ type: 'node.equipped', data }]
+  },
+  'node.throttle': (node, { data }) => {
+    if (!node.matches({ member: { reach: 'up' } })) return []
+    const already = node.matches({ member: { pace: 'throttled' } }) && node.context.cause === data.cause
+    return already ? [] : [{ type: 'node.throttled', data }]
+  },
+  'node.cool': (node, { at }) => {
+    if (!node.matches({ member: { pace: 'throttled' } })) return []
+    const { cause, throttledAt } = node.context
+    return [{ type: 'node.cooled', data: { cause, throttledMs: Math.max(0, at - throttledAt) } }]
+  },
 }
 
 export const node = entity({ kind: 'node', machine, decide })
@@ -193,4 +279,16 @@ function same(context: NodeContext, data: NodeData): boolean {
     origin === data.origin &&
     JSON.stringify(labels) === JSON.stringify(data.labels)
   )
+}
+
+/** Sizes may differ by so much: a kernel keeps a little more for itself, a pool of disks is as large as what it holds. */
+const SIZE_SLACK = 0.05
+
+/** The same machine, as far as it can be told. What was not known, and now is, makes it another. */
+function alike(a: unknown, b: unknown, name = ''): boolean {
+  if (typeof a === 'number' && typeof b === 'number' && name.endsWith('Bytes'))
+    return Math.abs(a - b) <= SIZE_SLACK * Math.max(a, b)
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b
+  const names = new Set([...Object.keys(a), ...Object.keys(b)])
+  return [...names].every(key => alike(a[key as never], b[key as never], key))
 }

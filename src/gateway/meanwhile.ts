@@ -83,6 +83,12 @@ function tell(fact: Entry, asked: ReadonlyMap<string, string>): Line | undefined
     case 'node.removed':
     case 'node.upgraded':
       return { rank: 0, words: `${id} ${NODES[type]}` }
+    case 'node.throttled':
+      return { rank: 0, words: `${id} was slowed down by ${causeOf(fact)}` }
+    case 'node.cooled':
+      return { rank: 0, words: `${id} was no longer slowed down by ${causeOf(fact)}` }
+    case 'node.equipped':
+      return { rank: 0, words: `${id} said what machine it is` }
     case 'breaker.tripped': {
       const { reason = '?', waitMs } = dataOf(fact)
       const rest = waitMs === undefined ? '' : `, for ${roughly(waitMs)}`
@@ -116,6 +122,19 @@ const NODES = {
   'node.removed': 'was removed',
   'node.upgraded': 'runs another version',
 } as const
+
+const SLOWED = {
+  heat: 'heat',
+  power: 'its power limit',
+  gpu: 'other work on its GPU',
+  cpu: 'other work on its CPU',
+  memory: 'memory that was used up',
+} as const
+
+function causeOf(fact: Extract<Entry, { type: 'node.throttled' | 'node.cooled' }>): string {
+  const { cause } = dataOf(fact)
+  return cause === undefined ? 'something' : SLOWED[cause]
+}
 
 function ofReplica(fact: Entry): string {
   const { model, node } = replicaParts(fact.id)

@@ -1,5 +1,5 @@
 /** Which nodes are there, and which of them may be given work? */
-import type { LossReason, NodeData } from '../../machines/node.ts'
+import type { LossReason, NodeData, NodeEquipment, ThrottleCause } from '../../machines/node.ts'
 import { projection } from './projection.ts'
 
 export interface FleetNode extends NodeData {
@@ -10,6 +10,10 @@ export interface FleetNode extends NodeData {
   /** Since when it is in this state, milliseconds since the epoch. */
   readonly since: number
   readonly loss?: { readonly reason: LossReason; readonly model?: string }
+  /** What the machine is; unknown where it has no agent. */
+  readonly equipment?: NodeEquipment
+  /** What slows it down, and since when, milliseconds since the epoch; none while nothing does. */
+  readonly throttled?: { readonly cause: ThrottleCause; readonly since: number }
 }
 
 export type Fleet = ReturnType<typeof fleet>
@@ -25,7 +29,10 @@ export const fleet = () =>
       const { loss: _over, ...node } = nodes.get(id)!
       nodes.set(id, { ...node, reach: 'up', version: data.version, since: at })
     },
-    'node.lost': (nodes, { id, at, data }) => turn(nodes, id, { reach: 'down', since: at, loss: data }),
+    'node.lost': (nodes, { id, at, data }) => {
+      ease(nodes, id)
+      turn(nodes, id, { reach: 'down', since: at, loss: data })
+    },
     'node.upgraded': (nodes, { id, data }) => turn(nodes, id, { version: data.version }),
     'node.drained': (nodes, { id, at }) => turn(nodes, id, { duty: 'draining', since: at }),
     'node.emptied': (nodes, { id, at }) => turn(nodes, id, { duty: 'empty', since: at }),
@@ -33,6 +40,9 @@ export const fleet = () =>
     'node.removed': (nodes, { id }) => {
       nodes.delete(id)
     },
+    'node.equipped': (nodes, { id, data }) => turn(nodes, id, { equipment: data }),
+    'node.throttled': (nodes, { id, data }) => turn(nodes, id, { throttled: data }),
+    'node.cooled': (nodes, { id }) => ease(nodes, id),
   })
 
 /** May it be given work, as far as the node itself is concerned? (Its breaker has a say too.) */
@@ -58,4 +68,9 @@ export function healthy({ reach }: FleetNode, breaker: 'closed' | 'open' | 'half
 
 function turn(nodes: Map<string, FleetNode>, name: string, change: Partial<FleetNode>): void {
   nodes.set(name, { ...nodes.get(name)!, ...change })
+}
+
+function ease(nodes: Map<string, FleetNode>, name: string): void {
+  const { throttled: _over, ...node } = nodes.get(name)!
+  nodes.set(name, node)
 }

@@ -65,7 +65,7 @@ t.test('what was on disk is what is in RAM', async t => {
   t.equal((await after.engine.replay()).seq, 3)
   t.same(after.fleet.state, before.fleet.state)
   t.same(after.requests.state, before.requests.state)
-  t.same(after.engine.state('node', 'a').value, { member: { reach: 'up', duty: 'active' } })
+  t.same(after.engine.state('node', 'a').value, { member: { reach: 'up', duty: 'active', pace: 'full' } })
 })
 
 t.test('the command’s time and author are on each of its facts', async t => {

@@ -20,6 +20,19 @@ await y.node('gpu-1', ['tiny:latest', 'big:latest'], { slots: 2 })
 await y.node('gpu-2', ['tiny:latest'])
 engine.attempt('model', 'tiny:latest', { type: 'model.find', data: model })
 engine.attempt('node', 'gpu-2', { type: 'node.answer', data: { version: '2' } })
+const machine = {
+  os: { platform: 'linux', name: 'Debian GNU/Linux 12', arch: 'x64' },
+  cpu: { model: 'AMD Ryzen 9 7950X', cores: 32 },
+  memoryBytes: 64_000_000_000,
+  gpus: [{ vendor: 'nvidia', model: 'GeForce RTX 4090', memoryBytes: 24_000_000_000 }],
+  gpusKnown: true,
+  disk: { fileSystem: 'ext4', type: 'ssd', sizeBytes: 1_000_000_000_000 },
+  container: false,
+}
+engine.attempt('node', 'gpu-2', { type: 'node.equip', data: machine, by: 'agent' })
+const heat = { cause: 'heat', since: clock.now() } as const
+engine.attempt('node', 'gpu-2', { type: 'node.throttle', data: heat, by: 'agent' })
+engine.attempt('node', 'gpu-2', { type: 'node.cool', data: {}, by: 'agent' })
 
 await y.ask('good', 'tiny:latest')
 await y.loaded('tiny:latest', 'gpu-1', 2_400)

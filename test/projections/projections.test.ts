@@ -46,6 +46,31 @@ const admitted = {
 }
 const assigned = (name: string) => ({ node: name, attempt: 1, candidates: [] })
 
+t.test(
+  'fleet: a node is what it said last, until it is registered anew, and slow until it cools or is lost',
+  async t => {
+    const machine = { gpus: [], gpusKnown: true, container: false, memoryBytes: 1 }
+    const first = [
+      ['node.registered', 'a', node],
+      ['node.joined', 'a', { version: '1' }],
+      ['node.equipped', 'a', machine],
+      ['node.throttled', 'a', { cause: 'heat', since: 500 }],
+    ] as const
+    const told = (...more: readonly [type: string, id: string, data?: object][]) => {
+      const all = [...first, ...more] as unknown as typeof more
+      const { equipment, throttled } = after(fleet(), ...all).get('a')!
+      return { equipment, throttled }
+    }
+    const heat = { cause: 'heat', since: 500 }
+    t.same(told(), { equipment: machine, throttled: heat })
+    const other = { ...machine, memoryBytes: 2 }
+    t.same(told(['node.equipped', 'a', other]), { equipment: other, throttled: heat })
+    t.same(told(['node.cooled', 'a']), { equipment: machine, throttled: undefined })
+    t.same(told(['node.lost', 'a', { reason: 'silence' }]), { equipment: machine, throttled: undefined })
+    t.same(told(['node.registered', 'a', node]), { equipment: undefined, throttled: undefined })
+  },
+)
+
 t.test('requests: a shared call takes one slot, until the last of those who share it is over', async t => {
   const aboard = { ...assigned('n'), batch: 'a' }
   const first = [

@@ -49,8 +49,13 @@ member.duty.empty ──node.resumed──▶ member.duty.active
 member.duty.draining ──node.emptied──▶ member.duty.empty
 member.duty.draining ──node.resumed──▶ member.duty.active
 member.duty.active ──node.drained──▶ member.duty.draining
+member.pace.throttled ──node.throttled──▶ member.pace.throttled
+member.pace.throttled ──node.cooled──▶ member.pace.full
+member.pace.throttled ──node.lost──▶ member.pace.full
+member.pace.full ──node.throttled──▶ member.pace.throttled
 member ──node.upgraded──▶ itself
 member ──node.removed──▶ removed
+member ──node.equipped──▶ itself
 node ──node.registered──▶ member
 `
 
