@@ -15,6 +15,7 @@ import { setting } from './setting.ts'
 import { signer } from './signer.ts'
 import { spool } from './spool.ts'
 import { subscription } from './subscription.ts'
+import { transfer } from './transfer.ts'
 
 export const entities = {
   node,
@@ -32,6 +33,7 @@ export const entities = {
   refusals,
   archive,
   forgetting,
+  transfer,
 } as const
 
 export type Kind = keyof typeof entities

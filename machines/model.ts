@@ -20,6 +20,8 @@ export type ModelData = {
 export type Verb = 'pull' | 'create' | 'copy' | 'push' | 'delete'
 
 type Deed = { readonly nodes: readonly string[] }
+/** What the house took away by itself, or after a proposal: a copy that was one too many. Not there where people asked. */
+type Surplus = { readonly cause?: 'policy' | 'sync' | 'optimize' }
 
 export type ModelFact =
   | Message<'model.found', ModelData>
@@ -28,7 +30,7 @@ export type ModelFact =
   | Message<'model.created', Deed>
   | Message<'model.copied', Deed & { readonly to: string }>
   | Message<'model.pushed', Deed>
-  | Message<'model.deleted', Deed>
+  | Message<'model.deleted', Deed & Surplus>
   | Message<'model.failed', Deed & { readonly verb: Verb; readonly status: number }>
 
 export type ModelCommand =
@@ -38,7 +40,7 @@ export type ModelCommand =
   | Message<'model.create', Deed>
   | Message<'model.copy', Deed & { readonly to: string }>
   | Message<'model.push', Deed>
-  | Message<'model.delete', Deed>
+  | Message<'model.delete', Deed & Surplus>
   /** A verb that ended badly: `status` is what the node (or the house, 502) answered. */
   | Message<'model.fail', Deed & { readonly verb: Verb; readonly status: number }>
 

@@ -22,6 +22,14 @@ export const since: Readonly<Record<string, string>> = {
   'subscription.deleted': '0.3.0',
   'subscription.parked': '0.3.0',
   'subscription.resumed': '0.3.0',
+  'transfer.abandoned': '0.4.0',
+  'transfer.begun': '0.4.0',
+  'transfer.cancelled': '0.4.0',
+  'transfer.completed': '0.4.0',
+  'transfer.failed': '0.4.0',
+  'transfer.ordered': '0.4.0',
+  'transfer.raised': '0.4.0',
+  'transfer.retried': '0.4.0',
 }
 
 /** Every release so far reads a journal that has none of the above. */

@@ -28,6 +28,7 @@ const KINDS = Object.keys({
   refusals: true,
   archive: true,
   forgetting: true,
+  transfer: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {
@@ -67,7 +68,8 @@ export const events: Verb = {
     model: {
       value: 'MODEL',
       fallback: 'all',
-      sentence: 'only requests for this model, the model, its replicas and its policy; several with commas',
+      sentence:
+        'only requests for this model, the model, its replicas, transfers and policy; several with commas',
     },
     node: {
       value: 'NODE',

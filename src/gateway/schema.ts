@@ -415,7 +415,7 @@ const filters = {
   type: filter('only facts of this type; one that ends with a dot stands for all that begin so, as node.'),
   id: filter('only facts about the thing with this id: a node, a model, model@node, a request'),
   client: filter('only requests of this client, all their facts; and what else it asked of the house'),
-  model: filter('only requests for this model, all their facts; and the model, its replicas and its policy'),
+  model: filter('only requests for this model, all their facts; and the model, its replicas, transfers and policy'),
   node: filter(
     'only requests from when they were given to this node; and the node, its breaker and replicas',
   ),

@@ -5,9 +5,9 @@
  * admission has them; and its node stands in its assignment. So:
  *
  *   client   all facts of requests from this client, and whatever else it asked of the house (`by`)
- *   model    all facts of requests for this model, of the model itself, its replicas and its policy
- *   node     all facts of the node itself, its breaker and its replicas; of a request, all from the moment on when it
- *            was given to this node, also when others had it later
+ *   model    all facts of requests for this model, of the model itself, its replicas and transfers, and its policy
+ *   node     all facts of the node itself, its breaker, its replicas and transfers; of a request, all from the moment on
+ *            when it was given to this node, also when others had it later
  *
  * A job's calls and its place in the spool go with the request. Whether a fact is wanted hangs on it and on the facts
  * before it alone, so that the same stretch is the same however often, and from wherever, it is read.
@@ -206,11 +206,11 @@ const ofRequest: Readonly<Partial<Record<Kind, true>>> = { request: true, delive
 
 function modelsOf({ kind, id }: Entry): readonly string[] {
   if (kind === 'model' || kind === 'policy') return [id]
-  return kind === 'replica' ? [replicaParts(id).model] : []
+  return kind === 'replica' || kind === 'transfer' ? [replicaParts(id).model] : []
 }
 
 function nodesOf({ kind, id, data }: Entry): readonly string[] {
   if (kind === 'node' || kind === 'breaker') return [id]
-  if (kind === 'replica') return [replicaParts(id).node]
+  if (kind === 'replica' || kind === 'transfer') return [replicaParts(id).node]
   return kind === 'model' && data !== null && 'nodes' in data ? data.nodes : []
 }

@@ -21,6 +21,7 @@ import { settings } from './settings.ts'
 import { signers } from './signers.ts'
 import { subscriptions } from './subscriptions.ts'
 import { traffic } from './traffic.ts'
+import { transfers } from './transfers.ts'
 import { usage } from './usage.ts'
 
 /** The state of each view, by its name. */
@@ -51,6 +52,7 @@ export const views = (kept: States = {}) => {
     signers: signers(),
     archive: archive(),
     forgettings: forgettings(),
+    transfers: transfers(),
   }
   for (const [name, view] of Object.entries(all) as [string, Projection<unknown>][]) {
     if (Object.hasOwn(kept, name)) restore(view, kept[name])

@@ -157,6 +157,45 @@ engine.attempt('policy', 'tiny:latest', {
   by: 'cli',
 })
 engine.attempt('policy', 'tiny:latest', { type: 'policy.clear', data: {}, by: 'cli' })
+// A model is brought to a node at the second try, by way of somebody who asked for it; others are not.
+const trouble = { reason: 'upstream', status: 500, retryable: true, chance: 0.5 } as const
+const moving = (id: string, ...asks: Parameters<typeof engine.attempt<'transfer'>>[2][]): void => {
+  for (const ask of asks) engine.attempt('transfer', id, ask)
+}
+const table = [
+  { node: 'gpu-2', freeBytes: 90_000_000_000, fit: 'gpu', load: 0.5, demand: 1, preferred: true },
+  { node: 'gpu-1', freeBytes: null, fit: null, load: 0, demand: 1, excluded: 'has it' },
+] as const
+moving(
+  'tiny:latest@gpu-2',
+  {
+    type: 'transfer.order',
+    data: { cause: 'policy', sizeBytes: 4e9, digest: 'd1', lost: ['gpu-3'], candidates: table },
+    by: 'registry',
+  },
+  { type: 'transfer.begin', data: { command: 't1' } },
+  { type: 'transfer.fail', data: { command: 't1', ...trouble } },
+)
+await clock.advance(60_000)
+moving(
+  'tiny:latest@gpu-2',
+  { type: 'transfer.order', data: { cause: 'asked' }, by: 'cli' },
+  { type: 'transfer.begin', data: { command: 't2' } },
+  { type: 'transfer.complete', data: { command: 't2', ms: 9_000, sizeBytes: 4e9, digest: 'd1' } },
+)
+moving(
+  'odd:latest@gpu-1',
+  { type: 'transfer.order', data: { cause: 'sync' } },
+  { type: 'transfer.begin', data: { command: 't3' } },
+  { type: 'transfer.fail', data: { command: 't3', reason: 'unknown', retryable: false, chance: 0.5 } },
+  { type: 'transfer.order', data: { cause: 'optimize' } },
+  { type: 'transfer.cancel', data: { why: 'asked' }, by: 'cli' },
+)
+engine.attempt('model', 'tiny:latest', {
+  type: 'model.delete',
+  data: { nodes: ['gpu-1'], cause: 'policy' },
+  by: 'registry',
+})
 const { seq: last, hash } = y.journal.head
 const kept = { first: 1, last, firstAt: 0, lastAt: clock.now(), hash, file: 'f', bytes: 9, sha256: 's1' }
 engine.attempt('archive', 'journal', { type: 'archive.seal', data: kept, by: 'cli' })

@@ -222,15 +222,15 @@ whose, and what. When the connection breaks it comes back, and goes on where it 
   --after SEQ             begin after this fact
   --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
                           setting, spool, signer, scrub, subscription, refusals, archive,
-                          forgetting; several with commas [all]
+                          forgetting, transfer; several with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
                           commas [all]
   --client CLIENT         only requests of this client, and what else it asked of the house; several
                           with commas [all]
-  --model MODEL           only requests for this model, the model, its replicas and its policy;
-                          several with commas [all]
+  --model MODEL           only requests for this model, the model, its replicas, transfers and
+                          policy; several with commas [all]
   --node NODE             only requests from when they were given to this node, the node, its
                           breaker and replicas; several with commas [all]
   --since TIME            only facts of this time and later

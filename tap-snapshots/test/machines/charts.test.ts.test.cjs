@@ -136,3 +136,15 @@ active ──subscription.parked──▶ parked
 active ──subscription.deleted──▶ deleted
 new ──subscription.created──▶ active
 `
+
+exports[`test/machines/charts.test.ts > TAP > every state of the transfer chart can be reached, and none acts > chart 1`] = `
+open.resting ──transfer.retried──▶ open.waiting
+open.running ──transfer.failed──▶ open.resting
+open.waiting ──transfer.begun──▶ open.running
+open ──transfer.raised──▶ itself
+open ──transfer.completed──▶ none
+open ──transfer.cancelled──▶ none
+abandoned ──transfer.ordered──▶ open
+open ──transfer.abandoned──▶ abandoned
+none ──transfer.ordered──▶ open
+`
