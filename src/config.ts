@@ -388,6 +388,30 @@ export function readConfig(flags: Flags = {}, env: NodeJS.ProcessEnv = process.e
   return Object.freeze({ ...config, sources: Object.freeze(sources) }) as unknown as Config
 }
 
+/** Ollama's own variables that say how much it takes on. An agent tells them to its house, and reads no others. */
+export const ollamaVariables = [
+  'OLLAMA_NUM_PARALLEL',
+  'OLLAMA_MAX_LOADED_MODELS',
+  'OLLAMA_MAX_QUEUE',
+  'OLLAMA_KEEP_ALIVE',
+  'OLLAMA_CONTEXT_LENGTH',
+] as const
+
+export type OllamaVariables = Readonly<Partial<Record<(typeof ollamaVariables)[number], string>>>
+
+/** As this process has them; its Ollama may have been started with others. */
+export function ollamaEnvironment(env: NodeJS.ProcessEnv = process.env): OllamaVariables {
+  return Object.fromEntries(
+    ollamaVariables.flatMap(name => (env[name] === undefined ? [] : [[name, env[name]]])),
+  )
+}
+
+/** Where the models of an Ollama on this machine are, likeliest first. */
+export function modelsFolders(home: string, env: NodeJS.ProcessEnv = process.env): readonly string[] {
+  const { OLLAMA_MODELS: told = '' } = env
+  return [...(told === '' ? [] : [told]), `${home}/.ollama/models`, '/usr/share/ollama/.ollama/models']
+}
+
 export function variableOf({ flag, env }: Pick<Knob<unknown>, 'flag' | 'env'>): string {
   return env ?? `QUIPU_${flag.toUpperCase().replaceAll('-', '_')}`
 }
