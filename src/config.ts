@@ -271,6 +271,22 @@ export const knobs = {
     sentence: 'silence of a running request after which its node must prove that it still answers',
     live: true,
   }),
+  pulls: knob({
+    flag: 'pulls',
+    value: 'N',
+    default: 1,
+    parse: whole(0, 1_000),
+    sentence: 'models that are pulled at once, in the whole fleet; 0 begins none',
+    live: true,
+  }),
+  healAfterMs: knob({
+    flag: 'heal-after',
+    value: 'DURATION',
+    default: 60_000,
+    parse: durationMs,
+    sentence: 'how long a node may be away until its copies of models are made anew elsewhere',
+    live: true,
+  }),
   batch: knob<'off' | 'exact' | 'on' | 'shares'>({
     flag: 'batch',
     value: 'off|exact|on|shares',

@@ -38,6 +38,8 @@ export interface OpenTransfer extends Known {
 
 export interface EndedTransfer extends Known {
   readonly state: 'completed' | 'abandoned' | 'cancelled'
+  /** Of the try that this was the end of; one that was called off may go on where nobody heard of it. */
+  readonly command?: string
   /** How long the try took that brought it. */
   readonly ms?: number
   readonly why?: Extract<TransferFact, { type: 'transfer.cancelled' }>['data']['why']
@@ -116,7 +118,7 @@ function turn(open: Map<string, OpenTransfer>, id: string, change: Partial<OpenT
 }
 
 function end(self: Transfers, id: string, change: Pick<EndedTransfer, 'state' | 'since'>): EndedTransfer {
-  const { command: _over, until: _past, ...known } = self.open.get(id)!
+  const { until: _past, ...known } = self.open.get(id)!
   const ended = { ...known, ...change }
   self.open.delete(id)
   self.ended.push(ended)

@@ -38,6 +38,8 @@ FLAG                   VARIABLE                   VALUE                         
 --probe-every          QUIPU_PROBE_EVERY          5s                                      default
 --lost-after           QUIPU_LOST_AFTER           3                                       default
 --suspect-after        QUIPU_SUSPECT_AFTER        30s                                     default
+--pulls                QUIPU_PULLS                1                                       default
+--heal-after           QUIPU_HEAL_AFTER           1m                                      default
 --batch                QUIPU_BATCH                on                                      default
 --batch-max            QUIPU_BATCH_MAX            32                                      default
 --batch-bytes-max      QUIPU_BATCH_BYTES_MAX      256K                                    default

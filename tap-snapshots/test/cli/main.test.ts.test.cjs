@@ -152,6 +152,10 @@ is set wins over flags, and stays over restarts.
   --suspect-after DURATION
                           silence of a running request after which its node must prove that it still
                           answers [30s; QUIPU_SUSPECT_AFTER]
+  --pulls N               models that are pulled at once, in the whole fleet; 0 begins none [1;
+                          QUIPU_PULLS]
+  --heal-after DURATION   how long a node may be away until its copies of models are made anew
+                          elsewhere [1m; QUIPU_HEAL_AFTER]
   --batch off|exact|on|shares
                           which embedding requests that wait may share one call to a node;
                           docs/operating.md tells [on; QUIPU_BATCH]
@@ -555,6 +559,10 @@ nodes. Every option can also be given as the variable named behind its default.
   --suspect-after DURATION
                           silence of a running request after which its node must prove that it still
                           answers [30s; QUIPU_SUSPECT_AFTER]
+  --pulls N               models that are pulled at once, in the whole fleet; 0 begins none [1;
+                          QUIPU_PULLS]
+  --heal-after DURATION   how long a node may be away until its copies of models are made anew
+                          elsewhere [1m; QUIPU_HEAL_AFTER]
   --batch off|exact|on|shares
                           which embedding requests that wait may share one call to a node;
                           docs/operating.md tells [on; QUIPU_BATCH]
