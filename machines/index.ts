@@ -1,4 +1,5 @@
 /** Every kind of thing the house remembers. */
+import { agent } from './agent.ts'
 import { archive } from './archive.ts'
 import { breaker } from './breaker.ts'
 import { delivery } from './delivery.ts'
@@ -34,6 +35,7 @@ export const entities = {
   archive,
   forgetting,
   transfer,
+  agent,
 } as const
 
 export type Kind = keyof typeof entities

@@ -6,6 +6,10 @@
  */
 
 export const since: Readonly<Record<string, string>> = {
+  'agent.invited': '0.4.0',
+  'agent.joined': '0.4.0',
+  'agent.renewed': '0.4.0',
+  'agent.revoked': '0.4.0',
   'archive.rewritten': '0.3.0',
   'archive.sealed': '0.3.0',
   'archive.trimmed': '0.3.0',

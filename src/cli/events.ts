@@ -29,6 +29,7 @@ const KINDS = Object.keys({
   archive: true,
   forgetting: true,
   transfer: true,
+  agent: true,
 } satisfies Record<Kind, true>)
 
 export const events: Verb = {

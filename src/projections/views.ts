@@ -1,4 +1,5 @@
 /** Every question that the house keeps an answer to. */
+import { agents } from './agents.ts'
 import { archive } from './archive.ts'
 import { breakers } from './breakers.ts'
 import { catalog } from './catalog.ts'
@@ -53,6 +54,7 @@ export const views = (kept: States = {}) => {
     archive: archive(),
     forgettings: forgettings(),
     transfers: transfers(),
+    agents: agents(),
   }
   for (const [name, view] of Object.entries(all) as [string, Projection<unknown>][]) {
     if (Object.hasOwn(kept, name)) restore(view, kept[name])

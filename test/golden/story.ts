@@ -151,6 +151,11 @@ engine.attempt('refusals', 'house', { type: 'refusals.count', data: { since: clo
 const left = { facts: 2, until: 40, digest: 'd', kept: 1 }
 engine.attempt('forgetting', 'f1', { type: 'forgetting.order', data: left, by: 'op' })
 engine.attempt('forgetting', 'f1', { type: 'forgetting.end', data: {} })
+const [first, second] = ['A1', 'A2'].map(serial => ({ serial, fingerprint: 'f', until: clock.now() + 9_000 }))
+engine.attempt('agent', 'gpu-1', { type: 'agent.invite', data: { tokenHash: 'h', until: clock.now() + 9 } })
+engine.attempt('agent', 'gpu-1', { type: 'agent.join', data: { ...first!, tokenHash: 'h' } })
+engine.attempt('agent', 'gpu-1', { type: 'agent.renew', data: { ...second!, before: 'A1' } })
+engine.attempt('agent', 'gpu-1', { type: 'agent.revoke', data: { reason: 'gone' }, by: 'cli' })
 engine.attempt('policy', 'tiny:latest', {
   type: 'policy.set',
   data: { avoid: ['gpu-2'], numCtxMax: 8_192, keepAliveS: -1 },

@@ -5,6 +5,21 @@
  * Make sure to inspect the output below.  Do not ignore changes!
  */
 'use strict'
+exports[`test/machines/charts.test.ts > TAP > every state of the agent chart can be reached, and none acts > chart 1`] = `
+invited ──agent.invited──▶ invited
+rejoining ──agent.invited──▶ rejoining
+rejoining ──agent.joined──▶ trusted
+rejoining ──agent.renewed──▶ rejoining
+revoked ──agent.invited──▶ invited
+rejoining ──agent.revoked──▶ revoked
+trusted ──agent.invited──▶ rejoining
+trusted ──agent.renewed──▶ trusted
+trusted ──agent.revoked──▶ revoked
+invited ──agent.joined──▶ trusted
+invited ──agent.revoked──▶ revoked
+none ──agent.invited──▶ invited
+`
+
 exports[`test/machines/charts.test.ts > TAP > every state of the archive chart can be reached, and none acts > chart 1`] = `
 keeping ──archive.sealed──▶ itself
 keeping ──archive.trimmed──▶ itself
