@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import type { Config, NodeSpec } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
+import { nodeNamePattern } from '../nodename.ts'
 import { checkAddress } from '../ollama/address.ts'
 import type { Ollama } from '../ollama/ollama.ts'
 import type { Fleet } from '../projections/fleet.ts'
@@ -38,7 +39,7 @@ export async function register(
 ): Promise<string> {
   const url = checkAddress(spec.url, config)
   const name = spec.name ?? nameOf(url)
-  if (!/^[A-Za-z0-9][A-Za-z0-9._:[\]-]{0,62}$/.test(name)) {
+  if (!nodeNamePattern.test(name)) {
     const rule = 'a node name is up to 63 letters, digits and . _ : - and begins with a letter or digit'
     throw new Failure('node.name', `"${name}": ${rule}; give one with name=…`)
   }
