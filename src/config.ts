@@ -428,6 +428,19 @@ export function modelsFolders(home: string, env: NodeJS.ProcessEnv = process.env
   return [...(told === '' ? [] : [told]), `${home}/.ollama/models`, '/usr/share/ollama/.ollama/models']
 }
 
+/** What the terminal can do, as far as the environment tells; its size and its colours it tells itself. */
+export function terminalOf(env: NodeJS.ProcessEnv = process.env): {
+  /** Can its cursor be moved? */
+  readonly moves: boolean
+  readonly unicode: boolean
+} {
+  const { TERM = '', LC_ALL, LC_CTYPE, LANG } = env
+  // As setlocale(3) has it: the first that is set and not empty; none of them is C.
+  const locale = LC_ALL || LC_CTYPE || LANG || 'C'
+  const moves = process.platform === 'win32' || (TERM !== '' && TERM !== 'dumb')
+  return { moves, unicode: process.platform === 'win32' || /utf-?8/i.test(locale) }
+}
+
 export function variableOf({ flag, env }: Pick<Knob<unknown>, 'flag' | 'env'>): string {
   return env ?? `QUIPU_${flag.toUpperCase().replaceAll('-', '_')}`
 }

@@ -7,6 +7,8 @@ import type { Given } from './verb.ts'
 /** The house answers from memory, or reads its journal once through. */
 const ANSWER_MAX_MS = 60_000
 
+const UNKNOWN: ReadonlySet<string> = new Set(['node.unknown', 'house.refused'])
+
 export type Query = Readonly<Record<string, string | number | undefined>>
 
 interface Ask {
@@ -15,32 +17,48 @@ interface Ask {
   readonly body?: object
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
+  /** How long an answer may take. */
+  readonly withinMs?: number
   /** Is this an answer, though its status is an error's? */
   readonly takes?: (response: Response) => boolean
 }
 
 export class Client {
   readonly url: string
+  readonly #remark: (line: string) => void
 
-  constructor(url: string) {
+  /** `warn` is told what is odd about an answer that is one all the same. */
+  constructor(url: string, warn: (line: string) => void = remark) {
     this.url = url
+    this.#remark = warn
   }
 
   async ask<T>(path: string, ask: Ask = {}): Promise<T> {
-    const response = await this.#send(path, { signal: AbortSignal.timeout(ANSWER_MAX_MS), ...ask })
+    const { withinMs = ANSWER_MAX_MS } = ask
+    const response = await this.#send(path, { signal: AbortSignal.timeout(withinMs), ...ask })
     const unwritten = response.headers.get('x-quipu-unwritten')
     if (unwritten !== null) {
-      remark(
+      this.#remark(
         `quipu: the house cannot write its journal; ${unwritten} facts behind this are in its memory only`,
       )
     }
     const text = await response.text().catch(error => {
-      throw this.#silence(error)
+      throw this.#silence(error, withinMs)
     })
     try {
       return JSON.parse(text) as T
     } catch {
       throw this.#stranger()
+    }
+  }
+
+  /** Nothing where the house does not know what is asked for, or, being older, the door. */
+  async find<T>(path: string, ask: Ask = {}): Promise<T | undefined> {
+    try {
+      return await this.ask<T>(path, ask)
+    } catch (error) {
+      if (error instanceof Failure && UNKNOWN.has(error.code)) return undefined
+      throw error
     }
   }
 
@@ -86,7 +104,7 @@ export class Client {
 
   async #send(
     path: string,
-    { method = 'GET', query = {}, body, headers = {}, signal, takes = () => false }: Ask,
+    { method = 'GET', query = {}, body, headers = {}, signal, withinMs, takes = () => false }: Ask,
   ): Promise<Response> {
     const content = body === undefined ? {} : { 'content-type': 'application/json' }
     let response: Response
@@ -98,15 +116,15 @@ export class Client {
         ...(body !== undefined && { body: JSON.stringify(body) }),
       })
     } catch (error) {
-      throw signal?.aborted && (error as Error).name === 'AbortError' ? error : this.#silence(error)
+      throw signal?.aborted && (error as Error).name === 'AbortError' ? error : this.#silence(error, withinMs)
     }
     if (response.ok || takes(response)) return response
     throw await this.#refusal(response)
   }
 
-  #silence(error: unknown): Failure {
+  #silence(error: unknown, withinMs = ANSWER_MAX_MS): Failure {
     if (error instanceof Error && error.name === 'TimeoutError') {
-      const said = `the house at ${this.url} has not answered within ${ANSWER_MAX_MS / 1_000} s; look at its stderr`
+      const said = `the house at ${this.url} has not answered within ${withinMs / 1_000} s; look at its stderr`
       return new Failure('house.silent', said, { cause: error, retryable: true })
     }
     const { code = '', message = '' } = ((error as Error).cause ?? {}) as { code?: string; message?: string }
@@ -151,9 +169,9 @@ export class Client {
 }
 
 /** The house that --host and --port, or their variables, name. */
-export function clientOf({ flags }: Given): Client {
+export function clientOf({ flags }: Given, warn?: (line: string) => void): Client {
   const { host, port } = readConfig(flags)
-  return new Client(`http://${reachable(host)}:${port}`)
+  return new Client(`http://${reachable(host)}:${port}`, warn)
 }
 
 /** Who listens on every address is found at this machine's own. */

@@ -32,6 +32,7 @@ const verbs: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./policy.ts')).policy,
   },
   ps: { does: 'list the models in memory, and where', load: async () => (await import('./ps.ts')).ps },
+  top: { does: 'watch the house, live', load: async () => (await import('./top.ts')).top },
   queue: { does: 'show who waits, and for what', load: async () => (await import('./queue.ts')).queue },
   jobs: {
     does: 'submit jobs, list them, fetch their answers, cancel them',

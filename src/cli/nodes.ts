@@ -1,16 +1,19 @@
 /** `quipu nodes`: which nodes the house has, and what people do with them. */
-import { hours as hoursOf, nodeSpec, weight as weightOf } from '../config.ts'
-import type { Node, NodeInFull, Told } from '../gateway/schema.ts'
+import { systemClock } from '../clock.ts'
+import { hours as hoursOf, nodeSpec, terminalOf, weight as weightOf } from '../config.ts'
+import type { NodeInFull, Told } from '../gateway/schema.ts'
+import { ASCII, UNICODE } from './bars.ts'
 import { type Client, clientOf } from './client.ts'
+import { type Gauges, gpusOf, type Heard, hardwareLines } from './hardware.ts'
 import { nearest } from './nearest.ts'
 import { countOf, sizeOf, timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'
 import { type Column, sayTable } from './table.ts'
 import { plain, say, sayJson, tinted } from './terminal.ts'
+import type { NodeRow } from './top/picture.ts'
 import { type Given, jsonOption, listOf, misused, textOf, type Verb, wholeOf } from './verb.ts'
 
-type NodeRow = Told<typeof Node>
-type Whole = Told<typeof NodeInFull>
+type Whole = Told<typeof NodeInFull> & Pick<NodeRow, 'throttled'>
 
 export const nodes: Verb = {
   usage: [
@@ -94,20 +97,12 @@ const deeds: Readonly<Record<string, Deed>> = {
   drain: {
     words: ['NAME'],
     run: (client, given, name) =>
-      turn(client, given, `${pathOf(name)}/drain`, ({ standing, running }) =>
-        running === 0
-          ? `${name} is ${standing}`
-          : `${name} gets nothing new; ${countOf(running, 'request')} still run there`,
-      ),
+      turn(client, given, `${pathOf(name)}/drain`, node => turned('drain', name, node)),
   },
   resume: {
     words: ['NAME'],
     run: (client, given, name) =>
-      turn(client, given, `${pathOf(name)}/resume`, ({ standing }) =>
-        standing === 'up'
-          ? `${name} gets work again`
-          : `${name} will get work again as soon as it is up (it is ${standing})`,
-      ),
+      turn(client, given, `${pathOf(name)}/resume`, node => turned('resume', name, node)),
   },
   rm: { words: ['NAME'], run: remove },
 }
@@ -128,14 +123,19 @@ async function list(client: Client, { switches }: Given): Promise<void> {
       { name: 'URL', cell: ({ url }) => url },
       {
         name: 'STANDING',
-        cell: ({ standing, loss }) => (loss === undefined ? standing : `${standing} (${loss.reason})`),
-        tint: ({ standing }) => (standing === 'up' ? 'green' : standing === 'down' ? 'red' : 'yellow'),
+        cell: ({ standing, loss, throttled }) => {
+          if (loss !== undefined) return `${standing} (${loss.reason})`
+          return throttled === undefined ? standing : `${standing}, throttled (${throttled.cause})`
+        },
+        tint: ({ standing, throttled }) =>
+          standing === 'up' && throttled === undefined ? 'green' : standing === 'down' ? 'red' : 'yellow',
       },
       { name: 'VERSION', cell: ({ version }) => version || '?' },
       { name: 'SLOTS', right: true, cell: ({ slots }) => String(slots) },
       { name: 'RUNNING', right: true, cell: ({ running }) => String(running) },
       { name: 'LOADED', right: true, cell: ({ models, residentMax }) => `${models.resident}/${residentMax}` },
       { name: 'MODELS', right: true, cell: ({ models }) => String(models.present) },
+      ...hardwareIn(rows),
       ...wishesIn(rows),
       {
         name: 'BREAKER',
@@ -151,6 +151,22 @@ async function list(client: Client, { switches }: Given): Promise<void> {
   if (!rows.some(({ simulated }) => simulated)) return
   say()
   say(tinted(['bold', 'yellow'], 'SIMULATED NODES: their answers are made up.'))
+}
+
+/** Where an agent told of any. */
+function hardwareIn(rows: readonly NodeRow[]): Column<NodeRow>[] {
+  if (!rows.some(({ hardware }) => hardware !== undefined)) return []
+  return [
+    { name: 'GPU', cell: ({ hardware }) => (hardware === undefined ? '?' : gpusOf(hardware.gpus)) },
+    {
+      name: 'GPU MEM',
+      right: true,
+      cell: ({ hardware: { gpus, vramBytes, vramUsedBytes } = {} as Partial<Gauges> }) => {
+        if (vramBytes === undefined) return gpus?.length === 0 ? '' : '?'
+        return `${vramUsedBytes === undefined ? '?' : sizeOf(vramUsedBytes)} of ${sizeOf(vramBytes)}`
+      },
+    },
+  ]
 }
 
 /** Most houses have neither, and a narrow table is read more easily. */
@@ -170,8 +186,12 @@ const BREAKERS: Readonly<Record<NodeRow['breaker']['state'], string>> = {
 }
 
 async function show(client: Client, { switches }: Given, name: string): Promise<void> {
-  const node = await client.ask<Whole>(pathOf(name))
-  if (switches.has('json')) return sayJson(node)
+  const [node, heard] = await Promise.all([
+    client.ask<Whole>(pathOf(name)),
+    client.find<Heard>(`${pathOf(name)}/status`),
+  ])
+  if (switches.has('json')) return sayJson(heard === undefined ? node : { ...node, heard })
+  const bars = terminalOf().unicode ? UNICODE : ASCII
   const { loss, breaker, error, models, replicas } = node
   const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`)
   const lines: readonly (readonly [string, string])[] = [
@@ -192,6 +212,8 @@ async function show(client: Client, { switches }: Given, name: string): Promise<
         : `${BREAKERS[breaker.state]} (${breaker.reason})`,
     ],
     ...(error === undefined ? [] : [['last look', error] as const]),
+    // Without an agent there is nothing to add to what the house knows.
+    ...(heard === undefined || heard.agent === 'none' ? [] : hardwareLines(heard, systemClock.now(), bars)),
   ]
   say(plain(`${name}${node.simulated ? ' (simulated)' : ''}`))
   for (const [what, held] of lines) say(plain(`  ${what.padEnd(11)}${held}`))
@@ -262,6 +284,22 @@ async function turn(
   const node = await client.ask<Whole>(path, { method: 'POST' })
   if (switches.has('json')) return sayJson(node)
   say(plain(words(node)))
+}
+
+/** What `quipu nodes drain` and `resume` say, and `top` says at its foot. */
+export function turned(
+  deed: 'drain' | 'resume',
+  name: string,
+  { standing, running }: Pick<Whole, 'standing' | 'running'>,
+): string {
+  if (deed === 'resume') {
+    return standing === 'up'
+      ? `${name} gets work again`
+      : `${name} will get work again as soon as it is up (it is ${standing})`
+  }
+  return running === 0
+    ? `${name} is ${standing}`
+    : `${name} gets nothing new; ${countOf(running, 'request')} still run there`
 }
 
 async function remove(client: Client, { switches }: Given, name: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** The queue in figures, in all and by model: what waits, what runs, what workers have, and how the last hour ended. */
 import type { Clock } from '../clock.ts'
-import { type EndingsProjection, lastHour } from '../projections/endings.ts'
+import { type EndingsProjection, lastHour, lastMinute } from '../projections/endings.ts'
 import type { RequestsProjection } from '../projections/requests.ts'
 import type { QueueStats, Told } from './schema.ts'
 
@@ -11,7 +11,7 @@ export interface CountNeeds {
 }
 
 type Counts = { -readonly [Name in keyof Row]: Row[Name] }
-type Row = Omit<Told<typeof QueueStats>, 'models'>
+type Row = Omit<Told<typeof QueueStats>, 'models' | 'perMinute'>
 
 export function queueStats({ clock, requests, endings }: CountNeeds): Told<typeof QueueStats> {
   const now = clock.now()
@@ -54,7 +54,8 @@ export function queueStats({ clock, requests, endings }: CountNeeds): Told<typeo
     }
   }
   const named = [...models].sort(([a], [b]) => (a < b ? -1 : 1))
-  return { ...all, models: named.map(([model, counts]) => ({ model, ...counts })) }
+  const perMinute = lastMinute(endings.state, now)
+  return { ...all, perMinute, models: named.map(([model, counts]) => ({ model, ...counts })) }
 }
 
 function none(): Counts {

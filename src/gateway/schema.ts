@@ -828,6 +828,7 @@ const queueFigures = {
 }
 export const QueueStats = Type.Object({
   ...queueFigures,
+  perMinute: whole('requests that were over within the last 60 s, as near as counts by the minute tell'),
   models: Type.Array(Type.Object({ model: text('canonical name'), ...queueFigures })),
 })
 

@@ -46,6 +46,22 @@ export function lastHour(
   return sums
 }
 
+/**
+ * How many were over within the last 60 s before `now`: the minute under way, and of the one before as much as is left
+ * of those seconds. Exact where requests come evenly, and never far off.
+ */
+export function lastMinute({ minutes }: Endings, now: number): number {
+  const minute = Math.floor(now / MINUTE_MS)
+  const left = 1 - (now % MINUTE_MS) / MINUTE_MS
+  return Math.round(countOf(minutes.get(minute)) + left * countOf(minutes.get(minute - 1)))
+}
+
+function countOf(minute: Minute | undefined): number {
+  let count = 0
+  for (const endings of minute?.values() ?? []) for (const ended of Object.values(endings)) count += ended
+  return count
+}
+
 function end(
   { minutes, models }: Endings,
   { id, at }: { readonly id: string; readonly at: number },

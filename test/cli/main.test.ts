@@ -9,6 +9,7 @@ const VERBS = [
   'models',
   'policy',
   'ps',
+  'top',
   'queue',
   'jobs',
   'requests',

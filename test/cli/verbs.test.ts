@@ -5,6 +5,7 @@ import t from 'tap'
 import { fakeHouse, json } from './house.ts'
 import * as recorded from './recorded.ts'
 import { run } from './terminal.ts'
+import * as pictures from './top/pictures.ts'
 
 const ANSWERS: Readonly<Record<string, unknown>> = {
   'GET /quipu': recorded.index,
@@ -202,6 +203,28 @@ t.test('policy set adds to what holds, and takes back what stands empty', async 
   t.equal((await policy('clear', 'tiny')).out, 'tiny:latest has no policy any more\n')
   t.matchSnapshot((await policy('show', 'hf.co/ns/big:q4')).out)
   t.match(await policy('show', 'tiny'), { code: 1, err: 'quipu: there is no policy for tiny:latest\n' })
+})
+
+t.test('nodes tell of their hardware where agents told of any', async t => {
+  const house = await fakeHouse(t, {
+    ...ANSWERS,
+    'GET /quipu/nodes': pictures.busy.nodes,
+    'GET /quipu/nodes/gpu-a': { ...pictures.busy.nodes[0], replicas: recorded.nodeInFull.replicas },
+    'GET /quipu/nodes/gpu-a/status': pictures.heard,
+    'GET /quipu/nodes/closet': { ...pictures.busy.nodes[2], replicas: [] },
+    'GET /quipu/nodes/closet/status': pictures.mute,
+  })
+  const env = { ...house.env, LANG: 'C.UTF-8' }
+  const ages = (text: string): string => text.replace(/throttled {2}heat, for .*/, 'throttled  heat, for AGE')
+  t.matchSnapshot(ages((await run(t, ['nodes'], env)).out))
+  t.matchSnapshot(ages((await run(t, ['nodes', 'show', 'gpu-a'], env)).out))
+  const { out } = await run(t, ['nodes', 'show', 'closet'], env)
+  t.matchSnapshot(out)
+  t.notMatch(out, / 0 %|NaN|undefined/, 'what is not known is not nothing')
+  t.match(JSON.parse((await run(t, ['nodes', 'show', 'gpu-a', '--json'], env)).out), {
+    name: 'gpu-a',
+    heard: pictures.heard,
+  })
 })
 
 t.test('nodes drain, resume and rm do what they say', async t => {

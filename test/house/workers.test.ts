@@ -47,6 +47,7 @@ t.test('where no node is, workers do the work', async t => {
   t.match(await ask(w, 'GET', `/quipu/jobs/${b}/result`), { status: 502, told: { code: 'job.failed' } })
   t.match((await ask(w, 'GET', '/quipu/queue/stats')).told, {
     leased: 0,
+    perMinute: Number,
     lastHour: { completed: 1, failed: 1 },
     models: [{ model: 'tiny:latest', lastHour: { completed: 1, failed: 1 } }],
   })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { virtualClock } from '../../src/clock.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
-import { endings, lastHour } from '../../src/projections/endings.ts'
+import { endings, lastHour, lastMinute } from '../../src/projections/endings.ts'
 
 const MINUTE_MS = 60_000
 const NONE = { completed: 0, failed: 0, expired: 0, abandoned: 0, cancelled: 0 }
@@ -47,4 +47,19 @@ t.test('endings of the last hour, by model and by how they ended', async t => {
   t.equal(view.state.minutes.size, 61, 'no more are kept than are asked for')
   cancel(last)
   t.equal(view.state.models.size, 1, 'only c is not over')
+
+  await clock.advance(10 * MINUTE_MS)
+  t.equal(lastMinute(view.state, clock.now()), 0)
+  for (let i = 0; i < 8; i += 1) cancel(request('a'))
+  for (let i = 0; i < 4; i += 1) cancel(request('b'))
+  t.equal(lastMinute(view.state, clock.now()), 12)
+  await clock.advance(MINUTE_MS)
+  t.equal(lastMinute(view.state, clock.now()), 12)
+  await clock.advance(MINUTE_MS / 4)
+  cancel(request('c'))
+  t.equal(lastMinute(view.state, clock.now()), 10, 'three quarters of the minute before, and one of this')
+  await clock.advance(MINUTE_MS)
+  t.equal(lastMinute(view.state, clock.now()), 1)
+  await clock.advance(MINUTE_MS)
+  t.equal(lastMinute(view.state, clock.now()), 0)
 })

@@ -756,6 +756,33 @@ examples:
 
 `
 
+exports[`test/cli/main.test.ts > TAP > top --help says everything top takes > must match snapshot 1`] = `
+usage: quipu top [options]
+
+Shows a running house, live: its nodes with bars for GPUs and memory, which models are loaded and
+how busy they are, what is on its way, who waits. Keys choose a node, drain it and give it work
+again; ? lists them. Where stdout is no terminal, it prints what there is once, as text. What no
+agent tells of a node is shown as ?.
+
+  --interval TIME         how often to look [2s]
+  --once                  print what there is, as text, and end
+  --no-color              no colours; NO_COLOR does the same
+  --ascii                 no letters beyond ASCII; LANG=C does the same
+  --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
+  --port PORT             the port it listens on [11435; QUIPU_PORT]
+  --json                  print JSON for programs instead of text for people
+  --help                  print this
+
+examples:
+  quipu top
+      watch the house
+  ssh -t attic quipu top
+      the same from elsewhere
+  quipu top --json | jq .house.requests
+      everything it would show, for programs
+
+`
+
 exports[`test/cli/main.test.ts > TAP > version --help says everything version takes > must match snapshot 1`] = `
 usage: quipu version [options]
 
@@ -781,6 +808,7 @@ usage: quipu VERB [options]
   models                  list the models, and who has them
   policy                  say where a model may run, and how it is loaded
   ps                      list the models in memory, and where
+  top                     watch the house, live
   queue                   show who waits, and for what
   jobs                    submit jobs, list them, fetch their answers, cancel them
   requests                list the last requests

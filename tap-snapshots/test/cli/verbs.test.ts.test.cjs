@@ -159,6 +159,90 @@ It has no models.
 
 `
 
+exports[`test/cli/verbs.test.ts > TAP > nodes tell of their hardware where agents told of any > must match snapshot 1`] = `
+NAME                   URL                     STANDING               VERSION   SLOTS   RUNNING   LOADED   MODELS   GPU                                  GPU MEM   WEIGHT   HOURS                         BREAKER
+gpu-a                  agent://gpu-a           up                     0.33.0        4         2      1/3       12   2 × NVIDIA GeForce RTX 4090   39 GB of 52 GB        2   always                        closed
+gpu-hot                agent://gpu-hot         up, throttled (heat)   0.33.0        4         1      1/3       12   AMD Radeon PRO W7900          47 GB of 48 GB        2   always                        closed
+closet                 agent://closet          up                     0.33.0        4         0      1/3       12   none                                                2   always                        closed
+plain-ollama           http://10.0.0.5:11434   up                     0.33.0        4         0      1/3       12   ?                                          ?        2   always                        half open
+desk                   http://10.0.0.5:11434   draining               0.33.0        4         1      1/3       12   ?                                          ?        2   always                        closed
+shaky                  http://10.0.0.5:11434   up                     0.33.0        4         2      1/3       12   ?                                          ?        2   always                        OPEN
+gone                   http://10.0.0.6:11434   down (refused)         ?             1         0      0/3        0   ?                                          ?        1   mon-fri@18:00-08:00+sat-sun   OPEN
+кухня-日本 (simulated)   http://10.0.0.5:11434   up                     0.33.0        4         0      1/3       12   ?                                          ?        2   always                        closed
+
+gone: connect ECONNREFUSED 10.0.0.6:11434
+
+SIMULATED NODES: their answers are made up.
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > nodes tell of their hardware where agents told of any > must match snapshot 2`] = `
+gpu-a
+  URL        agent://gpu-a
+  standing   up
+  since      2026-01-31 09:05:07.250
+  version    0.33.0
+  slots      4 a model
+  running    2 requests
+  in memory  1 of 3
+  weight     2
+  hours      always
+  labels     room=attic
+  breaker    closed
+  agent      0.4.0, up 1 h 59 m; attached
+  read       1.2 s ago
+  Ollama     0.33.0, http://127.0.0.1:11434
+  system     Debian GNU/Linux 13, 6.12.1, x64
+  uptime     10 d 0 h
+  CPU        █████░░░░░░░  43 %  4 cores, AMD Ryzen 9 7950X
+  cores      ▁▂▅█
+  RAM        █████░░░░░░░  45 %  58 GB of 128 GB
+  swap       none
+  GPU 0      █░░░░░░░░░░░  <1 %  RTX 4090, driver 580.1
+             █████████░░░  74 %  19 GB of 26 GB, 71 °C, 310 of 450 W, THROTTLED
+  GPU 1      ░░░░░░░░░░░░   ?    RTX 4090
+             ░░░░░░░░░░░░   ?    unknown
+  disk       █████████░░░  75 %  1.5 TB of 2.0 TB, 500 GB free, ssd ext4 at /var/lib/ollama
+  network    in 112 MB/s, out unknown
+  carries    3 calls to Ollama
+  limits     requests at once 4, keep alive -1
+
+MODEL         STATE        SIZE   CONTEXT   RUNNING
+tiny:latest   resident   4.4 GB      8192         2
+
+`
+
+exports[`test/cli/verbs.test.ts > TAP > nodes tell of their hardware where agents told of any > must match snapshot 3`] = `
+closet
+  URL        agent://closet
+  standing   up
+  since      2026-01-31 09:05:07.250
+  version    0.33.0
+  slots      4 a model
+  running    0 requests
+  in memory  1 of 3
+  weight     2
+  hours      always
+  labels     room=attic
+  breaker    closed
+  agent      unknown; attached
+  read       0 ms ago
+  Ollama     unknown
+  system     unknown
+  uptime     unknown
+  CPU        ░░░░░░░░░░░░   ?    ? cores, model unknown
+  RAM        ░░░░░░░░░░░░   ?    unknown
+  swap       ░░░░░░░░░░░░   ?    unknown
+  GPU        unknown
+  disk       unknown
+  network    in unknown, out unknown
+  carries    unknown
+  limits     unknown
+
+It has no models.
+
+`
+
 exports[`test/cli/verbs.test.ts > TAP > policy prints a table, and with --json what the house said > must match snapshot 1`] = `
 MODEL             POLICY                                                                                 SET                       BY
 hf.co/ns/big:q4   nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m   2026-01-31 09:05:07.250   10.0.0.9

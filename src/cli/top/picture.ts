@@ -1,0 +1,84 @@
+/** What `quipu top` shows: what a house said of itself at one moment, and what somebody wants to see of it. Plain data. */
+import type { Index, Model, Node, QueueStats, Told, Waiting } from '../../gateway/schema.ts'
+import type { Gauges, Heard } from '../hardware.ts'
+
+export type HouseRow = Told<typeof Index>
+export type NodeRow = Told<typeof Node> & {
+  readonly hardware?: Gauges
+  readonly throttled?: { readonly cause: string; readonly since: number }
+}
+export type ModelRow = Told<typeof Model>
+export type WaitingRow = Told<typeof Waiting>
+export type Counts = Told<typeof QueueStats>
+
+/** A model on its way to a node, as much of it as is drawn. */
+export interface TransferRow {
+  readonly model: string
+  readonly node: string
+  readonly state: string
+  readonly completedBytes?: number
+  readonly totalBytes?: number
+  readonly step?: string
+}
+
+export interface Picture {
+  readonly at: number
+  readonly url: string
+  readonly house: HouseRow
+  readonly nodes: readonly NodeRow[]
+  /** What is known of the node whose details are looked at. */
+  readonly heard?: Heard & { readonly node: string }
+  readonly models: readonly ModelRow[]
+  readonly counts: Counts
+  /** The first of those that wait. */
+  readonly queue: readonly WaitingRow[]
+  /** Left out where the house knows of no such thing. */
+  readonly transfers?: readonly TransferRow[]
+}
+
+export const PANELS = ['nodes', 'queue', 'models'] as const
+export type Panel = (typeof PANELS)[number]
+
+export interface View {
+  readonly panel: Panel
+  /** The chosen node, by name: rows may come and go around it. */
+  readonly chosen?: string
+  /** All about the chosen node, instead of the panel. */
+  readonly details: boolean
+  readonly help: boolean
+  /** How far the panel is scrolled, where nothing is chosen in it. */
+  readonly scroll: number
+  /** What came of the last key. */
+  readonly message?: { readonly text: string; readonly bad: boolean }
+  /** Since when the house does not answer, and why. */
+  readonly silent?: { readonly since: number; readonly why: string }
+}
+
+export const FIRST_VIEW: View = { panel: 'nodes', details: false, help: false, scroll: 0 }
+
+/** Which node is chosen now: the one that was, or else the first. */
+export function chosenOf({ nodes }: Picture, { chosen }: View): NodeRow | undefined {
+  return nodes.find(({ name }) => name === chosen) ?? nodes[0]
+}
+
+export function residentOn(models: readonly ModelRow[], node: string): readonly ResidentRow[] {
+  return models.flatMap(({ name, nodes }) =>
+    nodes
+      .filter(replica => replica.node === node && replica.state !== 'present')
+      .map(({ state, running, vramBytes, memoryBytes }) => ({
+        model: name,
+        loading: state === 'loading',
+        running,
+        ...(memoryBytes !== undefined && { memoryBytes }),
+        ...(vramBytes !== undefined && { vramBytes }),
+      })),
+  )
+}
+
+export interface ResidentRow {
+  readonly model: string
+  readonly loading: boolean
+  readonly running: number
+  readonly memoryBytes?: number
+  readonly vramBytes?: number
+}
