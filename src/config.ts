@@ -255,6 +255,14 @@ export const knobs = {
     sentence: 'how often each node is looked at, give or take a fifth',
     live: true,
   }),
+  watchMs: knob({
+    flag: 'watch-every',
+    value: 'DURATION',
+    default: 5_000,
+    parse: between(1_000, 300_000, durationMs),
+    sentence: 'how often agents say how their nodes are, from 1 s to 5 m',
+    live: true,
+  }),
   lostAfter: knob({
     flag: 'lost-after',
     value: 'N',
@@ -485,6 +493,13 @@ function atLeast(min: number, parse: (text: string) => number): (text: string) =
   return value => {
     if (parse(value) < min) throw new Error(`"${value}" is less than ${min}ms`)
     return parse(value)
+  }
+}
+
+function between(min: number, max: number, parse: (text: string) => number): (text: string) => number {
+  return value => {
+    if (parse(value) > max) throw new Error(`"${value}" is more than ${max}ms`)
+    return atLeast(min, parse)(value)
   }
 }
 

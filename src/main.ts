@@ -17,7 +17,9 @@ import { Failure } from './failure.ts'
 import { drain } from './fleet/drain.ts'
 import { Health } from './fleet/health.ts'
 import { Keeper } from './fleet/keeper.ts'
+import type { Links } from './fleet/link.ts'
 import { discover, type Found, register } from './fleet/register.ts'
+import { Watching } from './fleet/watching.ts'
 import { Forgetting } from './forgetting/forgetting.ts'
 import { Admission } from './gateway/admission.ts'
 import { Bodies } from './gateway/body.ts'
@@ -206,8 +208,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     })
     closing.push(() => health.close())
     const look = (name: string) => health.look(name)
+    const links: Links = { of: () => undefined, listen: () => () => {} }
+    const agents = new Watching({ ...common, links, look, settings: config })
+    closing.push(() => agents.close())
     const samples = new ServerStats({
       ...common,
+      agents,
       vitals: health.vitals,
       dir: onDisk === undefined ? undefined : join(onDisk, 'stats'),
       warn,
@@ -279,6 +285,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       checkpoints,
       scrub,
       mirror,
+      agents,
       vitals: health.vitals,
     })
     const forgetting = new Forgetting({
@@ -311,6 +318,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         await app.register(control, {
           ...common,
           look,
+          agents,
           vitals: health.vitals,
           samples,
           archivist,
@@ -378,6 +386,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         wish: request => seats.wish(request),
       }),
       health.reactor,
+      agents.reactor,
       keeper.reactor,
       gauges.reactor,
       ...work.reactors,

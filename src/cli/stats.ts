@@ -29,7 +29,7 @@ const tables: Readonly<Record<string, Table>> = {
     none: 'No node ever had a model.',
   },
   server_stats: {
-    does: 'health, load and latency of each server over time',
+    does: 'health, load and latency of each server over time, and its hardware where it has an agent',
     filters: ['server', 'type', 'since', 'step'],
     none: 'There are no such samples. One is taken every 10 s.',
   },
@@ -52,7 +52,18 @@ const tables: Readonly<Record<string, Table>> = {
 
 const PERIODS = ['hour', 'day', 'week']
 const STEPS = ['10s', '5m', '1h']
-const TYPES = ['health', 'load', 'latency']
+const TYPES = [
+  'health',
+  'load',
+  'latency',
+  'cpu',
+  'memory_free',
+  'disk_free',
+  'gpu',
+  'gpu_memory',
+  'gpu_temperature',
+  'gpu_power',
+]
 const STATUSES = ['queued', 'running', 'leased', 'completed', 'failed', 'expired', 'abandoned', 'cancelled']
 
 const LIMIT = 100

@@ -17,6 +17,7 @@ import { Failure } from '../failure.ts'
 import type { Fleet } from '../projections/fleet.ts'
 import { type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Replica, Residency } from '../projections/residency.ts'
+import { type Gauges, gaugesOf } from './gauges.ts'
 import { factOf, type Heard, hear } from './hearsay.ts'
 import type { Links } from './link.ts'
 import { EASE, type Strain, strained, strainedBy } from './overload.ts'
@@ -47,6 +48,8 @@ export interface Said {
 export interface Hearing {
   /** Undefined where nothing has been heard since the house began. */
   of(node: string): Said | undefined
+  /** In a few figures, while they hold. */
+  gauges(node: string): Gauges | undefined
   /** Is a line to its agent up? */
   up(node: string): boolean
 }
@@ -129,6 +132,11 @@ export class Watching implements Hearing {
     const { status, heardAt } = watched
     const ageMs = Math.round(this.#needs.clock.monotonic() - watched.wordAt)
     return { status, heardAt, ageMs, fresh: !this.#silent(watched) }
+  }
+
+  gauges(name: string): Gauges | undefined {
+    const { status, fresh = false } = this.of(name) ?? {}
+    return status === undefined || !fresh ? undefined : gaugesOf(status)
   }
 
   up(name: string): boolean {

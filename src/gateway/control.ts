@@ -24,6 +24,7 @@ import { Trail } from './trail.ts'
 import {
   allModels,
   allNodes,
+  nodeStatus,
   oneNode,
   outlook,
   someRequests,
@@ -117,6 +118,10 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
 
   hang(app, doors.nodes, ({ reply }) => told(reply, allNodes(needs)))
   hang(app, doors.node, ({ params, reply }) => told(reply, node(params.name)))
+  hang(app, doors.nodeStatus, ({ params: { name }, reply }) => {
+    node(name)
+    return told(reply, nodeStatus(needs, name))
+  })
 
   hang(
     app,

@@ -56,6 +56,7 @@ import {
   NodeGone,
   NodeInFull,
   NodeName,
+  NodeStatus,
   Nodes,
   Place,
   Policies,
@@ -140,6 +141,14 @@ export const doors = {
     sentence: 'One node and the models on it',
     params: NodeName,
     answer: NodeInFull,
+    refusals: [404],
+  },
+  nodeStatus: {
+    method: 'GET',
+    path: '/quipu/nodes/:name/status',
+    sentence: 'What the agent of a node said last; without one, what the house knows all the same',
+    params: NodeName,
+    answer: NodeStatus,
     refusals: [404],
   },
   removeNode: {

@@ -20,7 +20,7 @@ import { type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
 import { type RetriesProjection, retriesLeft } from '../projections/retries.ts'
 import { doors, hang } from './doors.ts'
-import { type NodeVitals, oldestWaitMs } from './views.ts'
+import { type Agents, type NodeVitals, oldestWaitMs } from './views.ts'
 
 export interface MetricsNeeds {
   readonly clock: Clock
@@ -42,6 +42,7 @@ export interface MetricsNeeds {
   /** What the house keeps for a fast start; see snapshots/snapshots.ts. */
   readonly snapshots: { readonly figures: SnapshotFigures }
   readonly vitals: ReadonlyMap<string, NodeVitals>
+  readonly agents: Agents
   readonly named: { all(): readonly SubscriptionFigures[] }
   /** How often the head of a conversation came back, and where to; see scheduler/affinity.ts. */
   readonly affinity: { readonly seen: number; readonly hits: number }
@@ -95,6 +96,7 @@ interface SubscriptionFigures {
 const OTHER = 'other'
 const MODELS_MAX = 100
 const NODES_MAX = 100
+const GPUS_MAX = 16
 
 /** Seconds. From a warm token to the ten minutes a request may wait. */
 const WAITS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
@@ -299,7 +301,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   const { affinity, breakers, budget, clock, fleet, jobs, journal, requests, residency, retries, spool } =
     needs
-  const { checkpoints, mirror, named, scrub, snapshots, vitals, version } = needs
+  const { agents, checkpoints, mirror, named, scrub, snapshots, vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -372,6 +374,74 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
       return seenAt > 0 ? [[{ node: name }, seconds(answerMs)] as const] : []
     }),
   )
+
+  gauge('quipu_node_agent_up', 'Is a line to its agent up, and is it heard?', ['node'], () =>
+    nodes().flatMap(({ name }) => {
+      const said = agents.of(name)
+      if (said === undefined && !agents.up(name)) return []
+      return [[{ node: name }, said?.fresh && agents.up(name) ? 1 : 0] as const]
+    }),
+  )
+  gauge(
+    'quipu_node_throttled',
+    '1 while it is slowed down by this for longer than a moment',
+    ['node', 'cause'],
+    () =>
+      nodes().flatMap(({ name, throttled }) =>
+        throttled === undefined ? [] : [[{ node: name, cause: throttled.cause }, 1] as const],
+      ),
+  )
+  type Status = NonNullable<ReturnType<Agents['of']>>['status']
+  /** What agents say, while it holds. What is not known has no sample. */
+  const heard = (name: string, help: string, read: (status: Status) => number | undefined): void =>
+    gauge(name, help, ['node'], () =>
+      nodes().flatMap(({ name }) => {
+        const said = agents.of(name)
+        const value = said?.fresh ? read(said.status) : undefined
+        return value === undefined ? [] : [[{ node: name }, value] as const]
+      }),
+    )
+  heard('quipu_node_cpu_ratio', 'Busy, of all its cores', ({ load }) => load?.cpu)
+  heard('quipu_node_memory_bytes', 'Memory of the machine', ({ equipment }) => equipment?.memoryBytes)
+  heard('quipu_node_memory_free_bytes', 'Of it that can be had', ({ load }) => load?.memoryFreeBytes)
+  heard('quipu_node_swap_used_bytes', 'Swapped out', ({ load }) => load?.swapUsedBytes)
+  heard(
+    'quipu_node_disk_bytes',
+    'Size of the volume of the models',
+    ({ equipment }) => equipment?.disk?.sizeBytes,
+  )
+  heard('quipu_node_disk_free_bytes', 'Free on the volume of the models', ({ load }) => load?.diskFreeBytes)
+  heard('quipu_node_received_bytes_per_second', 'From the network', ({ load }) => load?.receivedBytesPerS)
+  heard('quipu_node_sent_bytes_per_second', 'To the network', ({ load }) => load?.sentBytesPerS)
+
+  type Gpu = NonNullable<Status['load']>['gpus'][number]
+  /** By its place among the GPUs of the node, so that labels stay few where cards come and go. */
+  const perGpu = (
+    name: string,
+    help: string,
+    read: (gpu: Partial<Gpu>, equipment: { readonly memoryBytes?: number }) => number | undefined,
+  ): void =>
+    gauge(name, help, ['node', 'gpu'], () =>
+      nodes().flatMap(({ name }) => {
+        const said = agents.of(name)
+        if (!said?.fresh) return []
+        const { equipment, load } = said.status
+        const ids = [...new Set([...(equipment?.gpus ?? []), ...(load?.gpus ?? [])].map(({ id }) => id))]
+        return ids
+          .sort()
+          .slice(0, GPUS_MAX)
+          .flatMap((id, gpu) => {
+            const built = equipment?.gpus.find(gpu => gpu.id === id) ?? {}
+            const value = read(load?.gpus.find(gpu => gpu.id === id) ?? {}, built)
+            return value === undefined ? [] : [[{ node: name, gpu }, value] as const]
+          })
+      }),
+    )
+  perGpu('quipu_node_gpu_memory_bytes', 'Memory of a GPU', (_gpu, { memoryBytes }) => memoryBytes)
+  perGpu('quipu_node_gpu_memory_used_bytes', 'Of it in use', ({ memoryUsedBytes }) => memoryUsedBytes)
+  perGpu('quipu_node_gpu_utilisation_ratio', 'Busy', ({ utilisation }) => utilisation)
+  perGpu('quipu_node_gpu_temperature_celsius', 'Its temperature', ({ temperatureC }) => temperatureC)
+  perGpu('quipu_node_gpu_power_watts', 'What it draws', ({ powerW }) => powerW)
 
   const subscriptions = (read: (figures: SubscriptionFigures) => number) => () =>
     named.all().map(figures => [{ subscription: figures.name }, read(figures)] as const)

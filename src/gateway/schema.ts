@@ -49,7 +49,18 @@ const REQUEST_STATES = [
 
 /** As tables have them: they do not tell who runs from who answers. */
 const QUEUE_STATES = REQUEST_STATES.filter(state => state !== 'answering')
-const SAMPLED = ['health', 'load', 'latency'] as const
+const SAMPLED = [
+  'health',
+  'load',
+  'latency',
+  'cpu',
+  'memory_free',
+  'disk_free',
+  'gpu',
+  'gpu_memory',
+  'gpu_temperature',
+  'gpu_power',
+] as const
 
 // ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -651,6 +662,16 @@ export const Archive = Type.Object({
 const Standing = word(['up', 'down', 'joining', 'draining', 'drained'], 'up: may be given work')
 const BreakerState = word(['closed', 'open', 'halfOpen'], 'closed: work may pass')
 
+const share = (description: string) => figure(`busy, 0 to 1: ${description}`)
+
+const Throttled = Type.Object(
+  {
+    cause: word(['heat', 'power', 'gpu', 'cpu', 'memory'], 'what slows it down'),
+    since: at('since when'),
+  },
+  { description: 'left out while nothing slows it down for longer than a moment' },
+)
+
 const nodeShape = {
   name: text('what it is called'),
   url: text('where its Ollama answers'),
@@ -688,6 +709,25 @@ const nodeShape = {
       model: maybe(text('the model it did not answer for')),
     }),
   ),
+  throttled: maybe(Throttled),
+  hardware: maybe(
+    Type.Object(
+      {
+        cpu: maybe(share('of all cores')),
+        memoryBytes: maybe(whole('of the machine')),
+        memoryFreeBytes: maybe(whole('of it that can be had')),
+        diskFreeBytes: maybe(whole('on the volume of the models')),
+        gpus: maybe(texts('of each GPU, its model')),
+        vramBytes: maybe(whole('memory of the GPUs that tell both, together')),
+        vramUsedBytes: maybe(whole('of that in use')),
+        gpu: maybe(share('mean of its GPUs')),
+        temperatureC: maybe(figure('of the hottest GPU, °C')),
+        powerW: maybe(figure('what the GPUs draw, watts')),
+        ageMs: whole('how long ago its agent was heard'),
+      },
+      { description: 'what its agent says; left out where none is heard' },
+    ),
+  ),
 }
 
 const replicaShape = {
@@ -706,9 +746,168 @@ const replicaShape = {
 
 export const Node = Type.Object(nodeShape)
 export const Nodes = Type.Array(Node)
+const replicasHere = Type.Array(Type.Object({ model: text('name of the model'), ...replicaShape }))
+
+const Equipment = Type.Object(
+  {
+    os: maybe(
+      Type.Object({
+        platform: text('linux, darwin, win32'),
+        name: text('as people call it'),
+        arch: text('x64, arm64'),
+      }),
+    ),
+    cpu: maybe(Type.Object({ model: text('as it says'), cores: maybe(whole('logical ones')) })),
+    memoryBytes: maybe(whole('of the machine')),
+    gpus: Type.Array(
+      Type.Object({
+        vendor: text('nvidia, amd, apple, intel'),
+        model: text('as it says'),
+        memoryBytes: maybe(whole('of its own, or what it may use of the memory it shares')),
+        unified: maybe(yes("it shares the machine's memory")),
+      }),
+    ),
+    gpusKnown: yes('all that there may be were looked for'),
+    disk: maybe(
+      Type.Object({
+        fileSystem: text('of the volume that the models are on'),
+        type: maybe(text('ssd, hdd, network')),
+        sizeBytes: maybe(whole('of it')),
+      }),
+    ),
+    container: yes('the agent runs in one, and sees what that may use'),
+  },
+  { description: 'what machine it is, as its agent said; left out where none did' },
+)
+
 export const NodeInFull = Type.Object({
   ...nodeShape,
-  replicas: Type.Array(Type.Object({ model: text('name of the model'), ...replicaShape })),
+  equipment: maybe(Equipment),
+  replicas: replicasHere,
+})
+
+/** As messages of the agent's protocol have it; see proto/quipu/v1/agent.proto. */
+const StatusHeard = Type.Object({
+  at: whole("when it was read, milliseconds since the epoch by the node's clock"),
+  identity: maybe(
+    Type.Object({
+      node: text('which node it says it is'),
+      agentVersion: text('of the agent'),
+      ollamaVersion: text('empty while its Ollama does not answer'),
+      ollamaUrl: text('where the agent reaches it'),
+      startedAt: whole("when the agent started, milliseconds since the epoch by the node's clock"),
+    }),
+  ),
+  equipment: maybe(
+    Type.Object({
+      os: maybe(
+        Type.Object({
+          platform: text('linux, darwin, win32'),
+          name: text('as people call it'),
+          kernel: text('its version'),
+          arch: text('x64, arm64'),
+        }),
+      ),
+      cpu: maybe(Type.Object({ model: text('as it says'), cores: maybe(whole('logical ones')) })),
+      memoryBytes: maybe(whole('of the machine')),
+      gpus: Type.Array(
+        Type.Object({
+          id: text('stable while the machine runs'),
+          vendor: text('nvidia, amd, apple, intel'),
+          model: text('as it says'),
+          memoryBytes: maybe(whole('of its own, or what it may use of the memory it shares')),
+          unified: yes("it shares the machine's memory"),
+          driver: text('its version'),
+        }),
+      ),
+      gpusKnown: yes('all that there may be were looked for'),
+      disk: maybe(
+        Type.Object({
+          mount: text('where the volume of the models is'),
+          fileSystem: text('ext4, apfs, nfs'),
+          type: maybe(text('ssd, hdd, network')),
+          sizeBytes: maybe(whole('of it')),
+        }),
+      ),
+      container: yes('the agent runs in one, and sees what that may use'),
+    }),
+  ),
+  load: maybe(
+    Type.Object({
+      uptimeS: maybe(figure('seconds since the machine started')),
+      cores: Type.Array(share('of each logical core')),
+      cpu: maybe(share('of all cores')),
+      memoryFreeBytes: maybe(whole('that can be had')),
+      swapTotalBytes: maybe(whole('there is')),
+      swapUsedBytes: maybe(whole('of that')),
+      gpus: Type.Array(
+        Type.Object({
+          id: text('as in equipment'),
+          utilisation: maybe(share('of it')),
+          memoryUsedBytes: maybe(whole('of its memory')),
+          temperatureC: maybe(figure('°C')),
+          powerW: maybe(figure('what it draws, watts')),
+          powerLimitW: maybe(figure('what it may draw, watts')),
+          throttled: maybe(yes('the driver holds its clock back')),
+        }),
+      ),
+      diskFreeBytes: maybe(whole('on the volume of the models')),
+      receivedBytesPerS: maybe(figure('of all interfaces but loopback')),
+      sentBytesPerS: maybe(figure('of all interfaces but loopback')),
+      inFlight: whole('calls that the agent carries'),
+    }),
+  ),
+  limits: maybe(
+    Type.Object({
+      numParallel: maybe(whole('OLLAMA_NUM_PARALLEL')),
+      maxLoadedModels: maybe(whole('OLLAMA_MAX_LOADED_MODELS')),
+      maxQueue: maybe(whole('OLLAMA_MAX_QUEUE')),
+      keepAlive: maybe(text('OLLAMA_KEEP_ALIVE, as written')),
+      contextLength: maybe(figure('OLLAMA_CONTEXT_LENGTH')),
+    }),
+  ),
+  present: maybe(
+    Type.Object({
+      models: Type.Array(
+        Type.Object({
+          name: text('as its Ollama says'),
+          digest: text('of the manifest'),
+          sizeBytes: whole('on disk'),
+          blobs: whole('files of it that the agent knows of; 0 where it may not look'),
+          missing: whole('of these, the ones that are not there, or not whole'),
+        }),
+      ),
+    }),
+  ),
+  resident: maybe(
+    Type.Object({
+      models: Type.Array(
+        Type.Object({
+          name: text('as its Ollama says'),
+          sizeBytes: whole('in memory, all of it'),
+          vramBytes: whole('in memory, on GPUs'),
+          contextLength: figure('as loaded'),
+          expiresAt: whole("when it may go, milliseconds since the epoch by the node's clock; 0 for never"),
+        }),
+      ),
+    }),
+  ),
+})
+
+export const NodeStatus = Type.Object({
+  node: text('what it is called'),
+  agent: word(
+    ['none', 'silent', 'up'],
+    'none: never heard since the house began; silent: there is no line to it, or nothing comes; up: it is heard',
+  ),
+  sentence: text('the same for people'),
+  version: text("its Ollama's; empty until it has answered"),
+  equipment: maybe(Equipment),
+  throttled: maybe(Throttled),
+  heardAt: maybe(at('when its agent was heard last')),
+  ageMs: maybe(whole('how long ago that was')),
+  status: maybe(StatusHeard),
+  replicas: replicasHere,
 })
 export const NodeGone = Type.Object({ name: text('what it was called'), standing: word(['removed'], 'gone') })
 
@@ -1092,7 +1291,7 @@ export const ServerRow = Type.Object({
   load: whole('requests on it now'),
   last_check: unless(time('when it was last looked at'), 'before the first look since the start'),
   first_seen: time('when it was first registered'),
-  hardware_info: unless(text('what machine it is'), 'where nobody tells; so far nobody does'),
+  hardware_info: unless(text('what machine it is, as its agent says'), 'where it has no agent'),
 })
 export const ServersTable = Type.Array(ServerRow)
 
@@ -1111,7 +1310,11 @@ export const ModelsTable = Type.Array(ModelRow)
 export const ServerStatsRow = Type.Object({
   server: text('its address'),
   timestamp: time('when the step began'),
-  type: word(SAMPLED, '1 healthy or 0 not; requests on it; milliseconds that the last look took'),
+  type: word(
+    SAMPLED,
+    '1 healthy or 0 not; requests on it; milliseconds that the last look took; and where it has an agent: shares of CPU ' +
+      'and GPUs, bytes free of memory and disk, bytes used on GPUs, °C of the hottest, watts',
+  ),
   value: figure('the mean, where the step holds several'),
 })
 export const ServerStatsTable = Type.Array(ServerStatsRow)
@@ -1244,6 +1447,7 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   Node,
   NodeGone,
   NodeInFull,
+  NodeStatus,
   Place,
   Policy,
   PolicyGone,

@@ -8,7 +8,7 @@ import { canonicalName } from '../../machines/name.ts'
 import type { Clock } from '../clock.ts'
 import { momentIn } from '../moment.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
-import { type Fleet, healthy } from '../projections/fleet.ts'
+import { type Fleet, type FleetNode, healthy } from '../projections/fleet.ts'
 import { overSince, type Recent } from '../projections/recent.ts'
 import { type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
@@ -24,6 +24,7 @@ import {
   type InferenceQueueTable,
   type ModelsTable,
   type RequestStatsTable,
+  type ServerStatsTable,
   type ServersTable,
   TABLE_LIMIT,
   type Told,
@@ -41,7 +42,7 @@ export interface Samples {
   }): readonly {
     readonly server: string
     readonly at: number
-    readonly type: 'health' | 'load' | 'latency'
+    readonly type: Told<typeof ServerStatsTable>[number]['type']
     readonly value: number
   }[]
 }
@@ -125,9 +126,31 @@ function theServers(needs: TablesNeeds, server: string | undefined): Told<typeof
         load: runningOn(requests.state, node.name),
         last_check: isoOrNull(lookedAt ?? seenAt),
         first_seen: iso(servers.state.get(node.name)!),
-        hardware_info: null,
+        hardware_info: node.equipment === undefined ? null : machineText(node.equipment),
       }
     })
+}
+
+/** `2 × RTX 4090 of 24 GB; 64 GB of memory; 32 cores; Debian GNU/Linux 12`: what matters most comes first. */
+function machineText({ gpus, memoryBytes, cpu, os }: NonNullable<FleetNode['equipment']>): string {
+  const kinds = new Map<string, number>()
+  for (const { vendor, model, memoryBytes, unified } of gpus) {
+    const own = memoryBytes === undefined || unified ? '' : ` of ${gigabytes(memoryBytes)}`
+    const kind = `${model || vendor || 'a GPU'}${own}`
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
+  }
+  return [
+    ...[...kinds].map(([kind, count]) => (count === 1 ? kind : `${count} × ${kind}`)),
+    memoryBytes === undefined ? '' : `${gigabytes(memoryBytes)} of memory`,
+    cpu?.cores === undefined ? '' : `${cpu.cores} cores`,
+    os?.name ?? '',
+  ]
+    .filter(Boolean)
+    .join('; ')
+}
+
+function gigabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e9)} GB`
 }
 
 function theModels(

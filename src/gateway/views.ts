@@ -13,8 +13,8 @@ import type { History } from '../projections/history.ts'
 import { keyOf, lineup, oldestOf } from '../projections/queue.ts'
 import { type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Replica, Residency } from '../projections/residency.ts'
-import type { Model, Node, NodeInFull, Told, Waiting } from './schema.ts'
-import { isOpen, type RequestSummary, type Story, summary, touched, waiting } from './why.ts'
+import type { Model, Node, NodeInFull, NodeStatus, Told, Waiting } from './schema.ts'
+import { isOpen, type RequestSummary, roughly, type Story, summary, touched, waiting } from './why.ts'
 
 /** What a node said last; see fleet/vitals.ts. */
 export interface NodeVitals {
@@ -24,6 +24,23 @@ export interface NodeVitals {
   readonly lookedAt?: number
   readonly misses: number
   readonly error?: string
+}
+
+/** What the agents of nodes say; see fleet/watching.ts. */
+export interface Agents {
+  /** Undefined where nothing has been heard since the house began. */
+  of(node: string):
+    | {
+        readonly status: NonNullable<Told<typeof NodeStatus>['status']>
+        readonly heardAt: number
+        readonly ageMs: number
+        readonly fresh: boolean
+      }
+    | undefined
+  /** In a few figures, while they hold. */
+  gauges(node: string): Omit<NonNullable<Told<typeof Node>['hardware']>, 'ageMs'> | undefined
+  /** Is a line to its agent up? */
+  up(node: string): boolean
 }
 
 /** What would be decided for a request now; see scheduler/place.ts. */
@@ -44,6 +61,7 @@ export interface ViewNeeds {
   readonly catalog: Catalog
   readonly history: History
   readonly vitals: ReadonlyMap<string, NodeVitals>
+  readonly agents: Agents
   readonly config: Pick<Config, 'starveMs'>
   readonly choose: (open: Open) => Outlook
   /** How long it will wait with so many ahead of it in its line; see scheduler/eta.ts. */
@@ -66,10 +84,51 @@ export function allNodes(needs: ViewNeeds): readonly Told<typeof Node>[] {
 export function oneNode(needs: ViewNeeds, name: string): Told<typeof NodeInFull> | undefined {
   const node = needs.fleet.state.get(name)
   if (node === undefined) return undefined
-  const replicas = [...(needs.residency.state.byNode.get(name)?.values() ?? [])]
+  const { equipment } = node
+  return {
+    ...nodeView(needs, node),
+    ...(equipment !== undefined && { equipment }),
+    replicas: replicasOn(needs, name),
+  }
+}
+
+/** Of a node that there is. */
+export function nodeStatus(needs: ViewNeeds, name: string): Told<typeof NodeStatus> {
+  const { equipment, throttled, version } = needs.fleet.state.get(name)!
+  const said = needs.agents.of(name)
+  const agent = said === undefined ? 'none' : said.fresh && needs.agents.up(name) ? 'up' : 'silent'
+  return {
+    node: name,
+    agent,
+    sentence: statusSentence(name, agent, needs.agents.up(name), said?.ageMs),
+    version,
+    ...(equipment !== undefined && { equipment }),
+    ...(throttled !== undefined && { throttled }),
+    ...(said !== undefined && { heardAt: said.heardAt, ageMs: said.ageMs, status: said.status }),
+    replicas: replicasOn(needs, name),
+  }
+}
+
+function statusSentence(
+  name: string,
+  agent: Told<typeof NodeStatus>['agent'],
+  up: boolean,
+  ageMs: number | undefined,
+): string {
+  if (agent === 'up') return `the agent of ${name} was heard ${roughly(ageMs!)} ago`
+  if (agent === 'silent') {
+    const line = up ? '' : ', and no line to it is up'
+    return `the agent of ${name} was last heard ${roughly(ageMs!)} ago${line}; what it said may no longer hold`
+  }
+  return up
+    ? `the agent of ${name} has not said anything yet`
+    : `${name} has no agent that is heard; what the house knows, it knows from its Ollama`
+}
+
+function replicasOn(needs: ViewNeeds, name: string): Told<typeof NodeInFull>['replicas'] {
+  return [...(needs.residency.state.byNode.get(name)?.values() ?? [])]
     .sort((a, b) => (a.model < b.model ? -1 : 1))
     .map(replica => ({ model: replica.model, ...replicaView(needs, replica) }))
-  return { ...nodeView(needs, node), replicas }
 }
 
 export function allModels(needs: ViewNeeds): readonly Told<typeof Model>[] {
@@ -107,11 +166,25 @@ export function upCount({ fleet }: Pick<ViewNeeds, 'fleet'>): number {
 }
 
 function nodeView(needs: ViewNeeds, node: FleetNode): Told<typeof Node> {
-  const { name, url, origin, version, slots, residentMax, weight = 1, hours, labels, since, loss } = node
+  const {
+    name,
+    url,
+    origin,
+    version,
+    slots,
+    residentMax,
+    weight = 1,
+    hours,
+    labels,
+    since,
+    loss,
+    throttled,
+  } = node
   const replicas = [...(needs.residency.state.byNode.get(name)?.values() ?? [])]
   const resident = replicas.filter(({ state }) => state === 'resident').map(({ model }) => model)
   const vitals = needs.vitals.get(name)
   const answered = vitals !== undefined && vitals.seenAt > 0
+  const gauges = needs.agents.gauges(name)
   return {
     name,
     url,
@@ -137,6 +210,8 @@ function nodeView(needs: ViewNeeds, node: FleetNode): Told<typeof Node> {
     misses: vitals?.misses ?? 0,
     ...(vitals?.error !== undefined && vitals.misses > 0 && { error: vitals.error }),
     ...(loss !== undefined && node.reach === 'down' && { loss }),
+    ...(throttled !== undefined && { throttled }),
+    ...(gauges !== undefined && { hardware: { ...gauges, ageMs: needs.agents.of(name)?.ageMs ?? 0 } }),
   }
 }
 

@@ -11,8 +11,23 @@ import { type RequestsProjection, runningOn } from '../projections/requests.ts'
 import { type KeptRing, readRings, writeRings } from './files.ts'
 import { type Ring, Series, STEPS, type Step } from './series.ts'
 
-/** 1 or 0: does it answer, with its breaker not open? · requests on it · milliseconds that the last look took. */
-export const SAMPLED = ['health', 'load', 'latency'] as const
+/**
+ * 1 or 0: does it answer, with its breaker not open? · requests on it · milliseconds that the last look took · and where it
+ * has an agent: shares of CPU and GPUs that are busy, bytes free of memory and disk, bytes used on GPUs, °C of the hottest,
+ * watts. An older release leaves out of a file what it does not know.
+ */
+export const SAMPLED = [
+  'health',
+  'load',
+  'latency',
+  'cpu',
+  'memory_free',
+  'disk_free',
+  'gpu',
+  'gpu_memory',
+  'gpu_temperature',
+  'gpu_power',
+] as const
 
 export type Sampled = (typeof SAMPLED)[number]
 
@@ -37,12 +52,24 @@ export interface SamplesWanted {
   readonly limit: number
 }
 
+interface GaugesOf {
+  readonly cpu?: number
+  readonly memoryFreeBytes?: number
+  readonly diskFreeBytes?: number
+  readonly gpu?: number
+  readonly vramUsedBytes?: number
+  readonly temperatureC?: number
+  readonly powerW?: number
+}
+
 export interface ServerStatsNeeds {
   readonly clock: Clock
   readonly fleet: Fleet
   readonly requests: RequestsProjection
   readonly breakers: BreakersProjection
   readonly vitals: ReadonlyMap<string, { readonly seenAt: number; readonly answerMs: number }>
+  /** What agents say of nodes, while it holds; see fleet/watching.ts. */
+  readonly agents: { gauges(node: string): GaugesOf | undefined }
   /** Where the files are; without it everything is in RAM only. */
   readonly dir?: string | undefined
   readonly warn: (message: string) => void
@@ -53,12 +80,12 @@ const SAMPLE_MS = STEPS[0]!.ms
 const WRITE_MS: Readonly<Record<Step['name'], number>> = { '10s': 60_000, '5m': 300_000, '1h': 3_600_000 }
 /** A server that was not sampled for so long is forgotten. */
 const SILENT_MAX_MS = STEPS.at(-1)!.ms * STEPS.at(-1)!.kept
-/** 54 KB each. Of more than these, the one that was silent for longest is forgotten. */
+/** 54 KB each, and up to 126 KB more with an agent. Of more than these, the one that was silent for longest is forgotten. */
 const SERVERS_MAX = 2_000
 
 export class ServerStats {
   readonly #needs: ServerStatsNeeds
-  readonly #servers = new Map<string, Record<Sampled, Series>>()
+  readonly #servers = new Map<string, Figures>()
   /** Answers to looks that have been sampled, by address: an old one is no new sample. */
   readonly #seenAt = new Map<string, number>()
   readonly #writtenAt = new Map<Step, number>()
@@ -118,7 +145,12 @@ export class ServerStats {
     const wanted = [...this.#servers]
       .filter(([server]) => servers?.includes(server) ?? true)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .flatMap(([server, all]) => SAMPLED.map(type => ({ server, type, ring: all[type].rings[level]! })))
+      .flatMap(([server, all]) =>
+        SAMPLED.flatMap(type => {
+          const series = all[type]
+          return series === undefined ? [] : [{ server, type, ring: series.rings[level]! }]
+        }),
+      )
       .filter(({ type, ring }) => ring.latest !== -1 && (types?.includes(type) ?? true))
     const newest = wanted.reduce((newest, { ring }) => Math.max(newest, ring.latest), -1)
     const oldest = Math.max(Math.floor(sinceAt / ms), newest - kept + 1)
@@ -149,6 +181,7 @@ export class ServerStats {
       const { name, url } = node
       const series = this.#server(url, at)
       if (series === undefined) continue
+      this.#sampleAgent(series, name, at)
       const { health, load, latency } = series
       health.add(at, healthy(node, breakers.state.nodes.get(name)?.state) ? 1 : 0)
       load.add(at, runningOn(requests.state, name))
@@ -159,8 +192,19 @@ export class ServerStats {
     this.#write(STEPS.filter(step => at - (this.#writtenAt.get(step) ?? 0) >= WRITE_MS[step.name]))
   }
 
+  #sampleAgent(figures: Figures, name: string, at: number): void {
+    const gauges = this.#needs.agents.gauges(name)
+    if (gauges === undefined) return
+    for (const type of TOLD) {
+      const value = GAUGES[type](gauges)
+      if (value === undefined) continue
+      figures[type] ??= new Series()
+      figures[type].add(at, value)
+    }
+  }
+
   /** Undefined where there is no room, because all the others are sampled just now. */
-  #server(url: string, at: number): Record<Sampled, Series> | undefined {
+  #server(url: string, at: number): Figures | undefined {
     const known = this.#servers.get(url)
     if (known !== undefined) return known
     if (this.#servers.size >= SERVERS_MAX) {
@@ -212,12 +256,30 @@ export class ServerStats {
 
   *#rings(level: number): Generator<KeptRing> {
     for (const [server, all] of this.#servers) {
-      for (const type of SAMPLED) yield { server, type, ring: all[type].rings[level]! }
+      for (const type of SAMPLED) {
+        const series = all[type]
+        if (series !== undefined) yield { server, type, ring: series.rings[level]! }
+      }
     }
   }
 }
 
-function fresh(): Record<Sampled, Series> {
+/** What the house sees of every node itself; the rest only an agent tells, and most nodes may have none. */
+type Seen = 'health' | 'load' | 'latency'
+type Figures = Record<Seen, Series> & Partial<Record<Sampled, Series>>
+
+const GAUGES: Readonly<Record<Exclude<Sampled, Seen>, (gauges: GaugesOf) => number | undefined>> = {
+  cpu: ({ cpu }) => cpu,
+  memory_free: ({ memoryFreeBytes }) => memoryFreeBytes,
+  disk_free: ({ diskFreeBytes }) => diskFreeBytes,
+  gpu: ({ gpu }) => gpu,
+  gpu_memory: ({ vramUsedBytes }) => vramUsedBytes,
+  gpu_temperature: ({ temperatureC }) => temperatureC,
+  gpu_power: ({ powerW }) => powerW,
+}
+const TOLD = Object.keys(GAUGES) as Exclude<Sampled, Seen>[]
+
+function fresh(): Figures {
   return { health: new Series(), load: new Series(), latency: new Series() }
 }
 

@@ -76,6 +76,49 @@ t.test('standing is one word for where a node is between joining and drained', a
   })
 })
 
+t.test(
+  'what the agent of a node says is told with its age; without one, what is known all the same',
+  async t => {
+    const house = await openDoors(t)
+    house.join('a')
+    house.put('tiny:latest', 'a')
+    const status = async () => (await house.get('/quipu/nodes/a/status')).json()
+    const none = await status()
+    t.match(none, { node: 'a', agent: 'none', version: '0.33.0', replicas: [{ model: 'tiny:latest' }] })
+    t.match(none.sentence, /no agent that is heard/)
+    t.notOk('status' in none)
+    t.equal((await house.get('/quipu/nodes/b/status')).statusCode, 404)
+
+    const equipment = { gpus: [], gpusKnown: true, container: false, memoryBytes: 64e9 }
+    const load = { cores: [0.5], gpus: [], inFlight: 1, cpu: 0.5, memoryFreeBytes: 32e9 }
+    const machine = { type: 'node.equip', data: { gpus: [], gpusKnown: true, container: false } } as const
+    house.engine.commit('node', 'a', machine)
+    house.engine.commit('node', 'a', { type: 'node.throttle', data: { cause: 'memory', since: 7 } })
+    house.tell('a', { equipment, load })
+    const up = await status()
+    t.match(up, { agent: 'up', ageMs: 40, heardAt: house.clock.now() - 40 })
+    t.same(up.status, { at: 1, equipment, load })
+    t.same(up.equipment, machine.data)
+    t.same(up.throttled, { cause: 'memory', since: 7 })
+    t.same((await house.get('/quipu/nodes/a')).json().equipment, machine.data)
+    const [row] = (await house.get('/quipu/nodes')).json()
+    t.same(row.hardware, { cpu: 0.5, memoryBytes: 64e9, memoryFreeBytes: 32e9, gpus: [], ageMs: 40 })
+    t.same(row.throttled, { cause: 'memory', since: 7 })
+
+    house.tell('a', { equipment, load }, { fresh: false, ageMs: 90_000 })
+    const silent = await status()
+    t.equal(silent.agent, 'silent')
+    t.match(silent.sentence, /last heard 1 min 30 s ago; what it said may no longer hold/)
+    t.same(silent.status.load, load, 'what it said last is still told, and that it is old')
+    t.notOk(
+      'hardware' in (await house.get('/quipu/nodes')).json()[0],
+      'but not where nobody sees how old it is',
+    )
+    house.tell('a', { load }, { line: false })
+    t.match((await status()).sentence, /no line to it is up/)
+  },
+)
+
 t.test('a node is registered over HTTP, looked at once, and the journal says who did it', async t => {
   const looked: string[] = []
   const house = await openDoors(t, { look: async name => void looked.push(name) })
@@ -539,6 +582,46 @@ t.test('the index says what the house is and where its doors are', async t => {
   }
 })
 
+/** An agent that knows everything. */
+const RICH = {
+  identity: { node: 'a', agentVersion: '1', ollamaVersion: '2', ollamaUrl: 'http://b', startedAt: 5 },
+  equipment: {
+    os: { platform: 'linux', name: 'Debian', kernel: '6', arch: 'x64' },
+    cpu: { model: 'm', cores: 4 },
+    memoryBytes: 8,
+    gpus: [{ id: 'g', vendor: 'nvidia', model: 'x', memoryBytes: 8, unified: true, driver: '1' }],
+    gpusKnown: true,
+    disk: { mount: '/', fileSystem: 'ext4', type: 'ssd', sizeBytes: 9 },
+    container: false,
+  },
+  load: {
+    uptimeS: 1.5,
+    cores: [0.5],
+    cpu: 0.5,
+    memoryFreeBytes: 4,
+    swapTotalBytes: 2,
+    swapUsedBytes: 1,
+    gpus: [
+      {
+        id: 'g',
+        utilisation: 0.5,
+        memoryUsedBytes: 4,
+        temperatureC: 50.5,
+        powerW: 100,
+        powerLimitW: 200,
+        throttled: false,
+      },
+    ],
+    diskFreeBytes: 3,
+    receivedBytesPerS: 1.5,
+    sentBytesPerS: 2.5,
+    inFlight: 1,
+  },
+  limits: { numParallel: 1, maxLoadedModels: 3, maxQueue: 512, keepAlive: '5m', contextLength: 4_096 },
+  present: { models: [{ name: 'm', digest: 'd', sizeBytes: 1, blobs: [{ present: true }] }] },
+  resident: { models: [{ name: 'm', sizeBytes: 2, vramBytes: 1, contextLength: 4_096, expiresAt: 9 }] },
+}
+
 t.test('every answer is what the table of doors says it is', async t => {
   const house = await openDoors(t)
   house.join('a')
@@ -546,6 +629,13 @@ t.test('every answer is what the table of doors says it is', async t => {
   house.put('big:latest', 'a', 'present')
   house.engine.commit('policy', 'tiny:latest', { type: 'policy.set', data: { numCtx: 4_096 } })
   house.vitals.set('a', { seenAt: 5, answerMs: 12, misses: 1, error: 'slow' })
+  const machine = {
+    ...RICH.equipment,
+    gpus: [{ vendor: 'nvidia', model: 'x', memoryBytes: 8, unified: true }],
+  }
+  house.engine.commit('node', 'a', { type: 'node.equip', data: machine as never })
+  house.engine.commit('node', 'a', { type: 'node.throttle', data: { cause: 'gpu', since: 5 } })
+  house.tell('a', RICH)
   house.admit('r1')
   house.assign('r1', 'a', [row('a'), row('b', { estimateMs: null, excluded: 'down' })])
   house.begin('r1')

@@ -10,6 +10,8 @@ import { type BoundPolicy, POLICIES } from '../../src/backtest/policies.ts'
 import { type VirtualClock, virtualClock } from '../../src/clock.ts'
 import { type Flags, readConfig } from '../../src/config.ts'
 import { Engine } from '../../src/engine/engine.ts'
+import { gaugesOf } from '../../src/fleet/gauges.ts'
+import { hear } from '../../src/fleet/hearsay.ts'
 import { register } from '../../src/fleet/register.ts'
 import type { Admission, Asked } from '../../src/gateway/admission.ts'
 import { Bodies } from '../../src/gateway/body.ts'
@@ -24,7 +26,7 @@ import { metrics } from '../../src/gateway/metrics.ts'
 import { type MirrorDoorNeeds, mirrorDoor } from '../../src/gateway/mirror.ts'
 import { openServer } from '../../src/gateway/server.ts'
 import { subscriptions } from '../../src/gateway/subscriptions.ts'
-import type { NodeVitals } from '../../src/gateway/views.ts'
+import type { Agents, NodeVitals } from '../../src/gateway/views.ts'
 import { Beginnings } from '../../src/journal/beginning.ts'
 import { Feed } from '../../src/journal/feed.ts'
 import { type MemoryOptions, openMemoryJournal } from '../../src/journal/memory.ts'
@@ -68,6 +70,14 @@ export async function openDoors(
   const engine = new Engine(journal, clock, Object.values(answers))
   await engine.replay()
   const vitals = new Map<string, NodeVitals>()
+  /** What agents said, by node; those in `up` have a line. */
+  const said = new Map<string, NonNullable<ReturnType<Agents['of']>>>()
+  const up = new Set<string>()
+  const agents: Agents = {
+    of: node => said.get(node),
+    up: node => up.has(node),
+    gauges: node => (said.get(node)?.fresh ? gaugesOf(said.get(node)!.status) : undefined),
+  }
   const live = liveConfig(config, answers.settings.state.values)
   const common = {
     engine,
@@ -79,6 +89,7 @@ export async function openDoors(
     naming: plainNames,
     vitals,
     ...answers,
+    agents,
   }
   const reading = {
     feed: new Feed(common),
@@ -212,6 +223,13 @@ export async function openDoors(
     spool,
     named,
     ...reading,
+
+    /** The agent of a node says something; and from then on a line to it is up, or is not. */
+    tell(node: string, status: object, { fresh = true, ageMs = 40, line = true } = {}): void {
+      said.set(node, { status: hear({ at: 1, ...status }), heardAt: clock.now() - ageMs, ageMs, fresh })
+      if (line) up.add(node)
+      else up.delete(node)
+    },
 
     change: (url: string, payload: object) => app.inject({ method: 'PUT', url, payload }),
     remove: (url: string) => app.inject({ method: 'DELETE', url }),

@@ -128,6 +128,65 @@ t.test('gauges tell how things stand when they are asked', async t => {
   t.notOk((await scrape(house)).has('quipu_node_up{node="b"}'), 'a node that is gone leaves no gauge')
 })
 
+t.test('what agents say is told while it holds, and what they do not know has no sample', async t => {
+  const house = await openDoors(t)
+  for (const name of ['a', 'b', 'c']) house.join(name)
+  const gpu = { vendor: 'nvidia', model: 'x', unified: false, driver: '1' }
+  const equipment = {
+    gpus: [
+      { ...gpu, id: 'GPU-2', memoryBytes: 24e9 },
+      { ...gpu, id: 'GPU-1', memoryBytes: 8e9 },
+    ],
+    gpusKnown: true,
+    memoryBytes: 64e9,
+    disk: { mount: '/', fileSystem: 'ext4', sizeBytes: 1e12 },
+    container: false,
+  }
+  const gpus = [
+    { id: 'GPU-1', utilisation: 0.5, memoryUsedBytes: 0 },
+    { id: 'GPU-2', temperatureC: 71, powerW: 300 },
+  ]
+  house.tell('a', { equipment, load: { cpu: 0.25, memoryFreeBytes: 1e9, diskFreeBytes: 5, cores: [], gpus } })
+  house.tell('b', { equipment, load: { cpu: 0.25, cores: [], gpus } }, { fresh: false })
+  house.engine.commit('node', 'a', { type: 'node.throttle', data: { cause: 'heat', since: 1 } })
+  const said = await scrape(house)
+  for (const [name, value] of Object.entries({
+    'quipu_node_agent_up{node="a"}': 1,
+    'quipu_node_agent_up{node="b"}': 0,
+    'quipu_node_throttled{cause="heat",node="a"}': 1,
+    'quipu_node_cpu_ratio{node="a"}': 0.25,
+    'quipu_node_memory_bytes{node="a"}': 64e9,
+    'quipu_node_memory_free_bytes{node="a"}': 1e9,
+    'quipu_node_disk_bytes{node="a"}': 1e12,
+    'quipu_node_disk_free_bytes{node="a"}': 5,
+    'quipu_node_gpu_memory_bytes{gpu="0",node="a"}': 8e9,
+    'quipu_node_gpu_memory_bytes{gpu="1",node="a"}': 24e9,
+    'quipu_node_gpu_memory_used_bytes{gpu="0",node="a"}': 0,
+    'quipu_node_gpu_utilisation_ratio{gpu="0",node="a"}': 0.5,
+    'quipu_node_gpu_temperature_celsius{gpu="1",node="a"}': 71,
+    'quipu_node_gpu_power_watts{gpu="1",node="a"}': 300,
+  })) {
+    t.equal(said.get(name), value, name)
+  }
+  const told = [...said.keys()].filter(name => /quipu_node_/.test(name))
+  t.notOk(said.has('quipu_node_gpu_memory_used_bytes{gpu="1",node="a"}'), 'unknown is not 0')
+  t.notOk(said.has('quipu_node_swap_used_bytes{node="a"}'))
+  t.notOk(
+    told.some(name => /cpu|memory|gpu/.test(name) && name.includes('node="b"')),
+    'it is silent',
+  )
+  t.notOk(
+    told.some(name => /agent|throttled/.test(name) && name.includes('node="c"')),
+    'it has no agent',
+  )
+  const many = Array.from({ length: 60 }, (_, i) => ({ id: `${100 + i}`, utilisation: 1 }))
+  house.tell('c', { load: { cores: [], gpus: many } })
+  const labels = [...(await scrape(house)).keys()].filter(
+    name => name.includes('node="c"') && /gpu=/.test(name),
+  )
+  t.equal(labels.length, 16, 'labels stay few')
+})
+
 t.test('loads the house ordered are counted, timed, and told apart from what others loaded', async t => {
   const house = await openDoors(t)
   house.join('a')

@@ -37,6 +37,26 @@ t.test('servers: how each one stands', async t => {
   t.equal((await house.get('/quipu/stats/servers?server=http://a:11434,b')).json().length, 2)
 })
 
+t.test('servers: what machine one is, in a few words', async t => {
+  const house = await openDoors(t)
+  const info = async (equipment: object): Promise<string> => {
+    const data = { gpus: [], gpusKnown: true, container: false, ...equipment }
+    house.engine.commit('node', 'a', { type: 'node.equip', data })
+    return (await house.get('/quipu/stats/servers')).json()[0].hardware_info
+  }
+  house.join('a')
+  const card = { vendor: 'nvidia', model: 'RTX 4090', memoryBytes: 24e9 }
+  const os = { platform: 'linux', name: 'Debian GNU/Linux 12', arch: 'x64' }
+  const cpu = { model: 'AMD Ryzen 9', cores: 32 }
+  t.equal(
+    await info({ gpus: [card, card, { vendor: 'intel', model: '' }], memoryBytes: 64e9, cpu, os }),
+    '2 × RTX 4090 of 24 GB; intel; 64 GB of memory; 32 cores; Debian GNU/Linux 12',
+  )
+  const shared = { vendor: 'apple', model: 'M3 Max', memoryBytes: 48e9, unified: true } as const
+  t.equal(await info({ gpus: [shared], memoryBytes: 64e9 }), 'M3 Max; 64 GB of memory')
+  t.equal(await info({ cpu: { model: 'x' } }), '', 'it has said that it knows nothing')
+})
+
 t.test('models: where they are, what they are, how much they are used', async t => {
   const house = await openDoors(t)
   house.join('a')

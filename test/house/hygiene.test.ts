@@ -45,6 +45,7 @@ const guarded = [
   ['POST', '/api/experimental/web_fetch'],
   ['GET', '/quipu'],
   ['GET', '/quipu/nodes'],
+  ['GET', '/quipu/nodes/a/status'],
   ['POST', '/quipu/nodes'],
   ['POST', '/quipu/jobs'],
   ['GET', '/quipu/jobs'],

@@ -1,7 +1,10 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { virtualClock } from '../../src/clock.ts'
+import { writeRings } from '../../src/stats/files.ts'
 import { ServerStats } from '../../src/stats/sampler.ts'
+import { Ring, STEPS } from '../../src/stats/series.ts'
 import { yard } from '../scheduler/yard.ts'
 
 const HOUR_MS = 3_600_000
@@ -15,8 +18,10 @@ async function sampled(dir?: string) {
   await y.engine.dispatch('node', 'b', { type: 'node.register', data })
   await y.ask('r', 'm')
   const vitals = new Map<string, { seenAt: number; answerMs: number }>()
+  const gauges = new Map<string, object>()
+  const agents = { gauges: (node: string) => gauges.get(node) }
   const warnings: string[] = []
-  const stats = new ServerStats({ ...y, vitals, dir, warn: message => void warnings.push(message) })
+  const stats = new ServerStats({ ...y, vitals, agents, dir, warn: message => void warnings.push(message) })
   await stats.open()
   const rows = (wanted: object = {}) =>
     stats
@@ -25,7 +30,7 @@ async function sampled(dir?: string) {
         ({ server, at, type, value }) =>
           `${new Date(at).toISOString().slice(11, 19)} ${server} ${type} ${value}`,
       )
-  return { ...y, stats, vitals, warnings, rows }
+  return { ...y, stats, vitals, agents, gauges, warnings, rows }
 }
 
 t.test('each server is sampled in step with the clock; an old answer to a look is no new sample', async t => {
@@ -99,10 +104,71 @@ t.test('closed and opened again, it knows what it knew', async t => {
 
   const years = yard()
   await years.clock.advance(91 * 24 * HOUR_MS)
-  const late = new ServerStats({ ...years, vitals: new Map(), dir, warn: message => t.fail(message) })
+  const agents = { gauges: () => undefined }
+  const late = new ServerStats({ ...years, vitals: new Map(), agents, dir, warn: message => t.fail(message) })
   await late.open()
   t.same(late.rows({ sinceAt: 0, step: '1h', limit: 10 }), [], 'but nothing of a server long gone')
 })
+
+t.test(
+  'what an agent tells is sampled while it is heard, and what it does not tell is no sample',
+  async t => {
+    const dir = join(t.testdir(), 'stats')
+    const { clock, gauges, stats, rows } = await sampled(dir)
+    stats.start()
+    gauges.set('b', { cpu: 0.25, diskFreeBytes: 5e11, memoryFreeBytes: 0, vramUsedBytes: 16e9, gpus: ['x'] })
+    await clock.advance(10_000)
+    gauges.set('b', { gpu: 0.5, temperatureC: 71, powerW: 300.25 })
+    await clock.advance(10_000)
+    gauges.delete('b')
+    await clock.advance(10_000)
+    const told = {
+      types: ['cpu', 'memory_free', 'disk_free', 'gpu', 'gpu_memory', 'gpu_temperature', 'gpu_power'],
+    }
+    const expected = [
+      '00:00:20 http://b gpu 0.5',
+      '00:00:20 http://b gpu_temperature 71',
+      '00:00:20 http://b gpu_power 300.25',
+      '00:00:10 http://b cpu 0.25',
+      '00:00:10 http://b memory_free 0',
+      `00:00:10 http://b disk_free ${Math.fround(5e11)}`,
+      '00:00:10 http://b gpu_memory 16000000000',
+    ]
+    t.same(rows(told), expected)
+    await stats.close()
+    const again = await sampled(dir)
+    await again.clock.advance(30_000)
+    t.same(again.rows(told), expected, 'the files keep them')
+    t.same(again.warnings, [])
+  },
+)
+
+t.test(
+  'a file of another release is read: what is not known there is left out, what is not in it begins',
+  async t => {
+    const dir = t.testdir()
+    const step = STEPS[0]!
+    const ring = new Ring(step)
+    ring.put(Math.floor(virtualClock().now() / step.ms), 3)
+    const server = 'http://a'
+    await writeRings(join(dir, step.name), step, [
+      { server, type: 'health', ring },
+      { server, type: 'load', ring },
+      { server, type: 'weather', ring },
+    ])
+    const { clock, stats, rows, gauges, warnings } = await sampled(dir)
+    stats.start()
+    gauges.set('a', { cpu: 1 })
+    await clock.advance(10_000)
+    t.same(rows({ servers: [server], types: ['load', 'cpu', 'weather'] }), [
+      '00:00:10 http://a load 1',
+      '00:00:10 http://a cpu 1',
+      '00:00:00 http://a load 3',
+    ])
+    await stats.close()
+    t.same(warnings, [])
+  },
+)
 
 t.test('a house that dies loses little: the files are written while it lives', async t => {
   const dir = join(t.testdir(), 'stats')

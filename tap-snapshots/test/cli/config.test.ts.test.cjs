@@ -36,6 +36,7 @@ FLAG                   VARIABLE                   VALUE                         
 --snapshot-every       QUIPU_SNAPSHOT_EVERY       50000                                   default
 --load-max             QUIPU_LOAD_MAX             30m                                     default
 --probe-every          QUIPU_PROBE_EVERY          5s                                      default
+--watch-every          QUIPU_WATCH_EVERY          5s                                      default
 --lost-after           QUIPU_LOST_AFTER           3                                       default
 --suspect-after        QUIPU_SUSPECT_AFTER        30s                                     default
 --pulls                QUIPU_PULLS                1                                       default

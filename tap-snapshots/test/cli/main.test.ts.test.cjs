@@ -147,6 +147,8 @@ is set wins over flags, and stays over restarts.
   --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
   --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
                           QUIPU_PROBE_EVERY]
+  --watch-every DURATION  how often agents say how their nodes are, from 1 s to 5 m [5s;
+                          QUIPU_WATCH_EVERY]
   --lost-after N          looks in a row without an answer until a node counts as lost [3;
                           QUIPU_LOST_AFTER]
   --suspect-after DURATION
@@ -554,6 +556,8 @@ nodes. Every option can also be given as the variable named behind its default.
   --load-max DURATION     how long loading a model may take [30m; QUIPU_LOAD_MAX]
   --probe-every DURATION  how often each node is looked at, give or take a fifth [5s;
                           QUIPU_PROBE_EVERY]
+  --watch-every DURATION  how often agents say how their nodes are, from 1 s to 5 m [5s;
+                          QUIPU_WATCH_EVERY]
   --lost-after N          looks in a row without an answer until a node counts as lost [3;
                           QUIPU_LOST_AFTER]
   --suspect-after DURATION
@@ -685,7 +689,8 @@ latencies milliseconds.
   --server NAME           only this server, by address or name of the node; several with commas
                           [all]
   --model NAME            only this model; several with commas [all]
-  --type TYPE             server_stats: only health, load, latency; several with commas [all]
+  --type TYPE             server_stats: only health, load, latency, cpu, memory_free, disk_free,
+                          gpu, gpu_memory, gpu_temperature, gpu_power; several with commas [all]
   --status STATUS         inference_queue: only queued, running, leased, completed, failed, expired,
                           abandoned, cancelled; several with commas [all]
   --setting NAME          config: only this setting; several with commas [all]

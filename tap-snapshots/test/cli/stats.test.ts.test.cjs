@@ -9,7 +9,7 @@ exports[`test/cli/stats.test.ts > TAP > alone it lists the tables, without a hou
 TABLE             WHAT IT HOLDS
 servers           the servers: are they well, and what do they do?
 models            the models: where they are, and how much they are used
-server_stats      health, load and latency of each server over time
+server_stats      health, load and latency of each server over time, and its hardware where it has an agent
 request_stats     requests by hour, day or week: how many, of which sort, how long
 inference_queue   open requests, and those of the last day
 config            what was set while the house ran: who, when, before, after
