@@ -56,7 +56,7 @@ t.test('how many at once may be turned while it runs; with none, none begins', a
   await s.settle()
   t.equal(s.pulls.length, 0)
   s.config.pulls = 2
-  s.engine.commit('setting', 'pulls', { type: 'setting.set', data: { value: '2' } })
+  s.engine.commit('setting', 'pulls', { type: 'setting.set', data: { value: '2', start: '1' } })
   await s.settle()
   t.same(
     s.pulls.map(({ node }) => node),
@@ -75,7 +75,7 @@ t.test(
     s.order(M, 'b')
     s.order(M, 'c')
     s.config.pulls = 1
-    s.engine.commit('setting', 'pulls', { type: 'setting.set', data: { value: '1' } })
+    s.engine.commit('setting', 'pulls', { type: 'setting.set', data: { value: '1', start: '1' } })
     await s.settle()
     t.same([s.pulls.length, s.pull(0).node], [1, 'c'])
     s.pull(0).done()
