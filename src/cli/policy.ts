@@ -18,16 +18,17 @@ const WORDS_MAX = 32
 export const policy: Verb = {
   usage: ['policy [ls]', 'policy show MODEL', 'policy set MODEL KEY=VALUE…', 'policy clear MODEL'],
   about:
-    'Says where a model may run and how it is loaded, whatever its clients ask for. Keys: nodes=A,B (only these), ' +
+    'Says where a model may run, how it is loaded and how many copies there are, whatever its clients ask for. Keys: nodes=A,B (only these), ' +
     'avoid=A,B (not these), prefer=A,B (these first), label.NAME=VALUE (only nodes with that label), numCtx=N (the ' +
     'one context length), numCtxMax=N (the longest), keepAlive=5m (how long it stays in memory; -1 for ever), ' +
-    'keepAliveMax=1h (the longest). set adds to what holds already; KEY= takes one back, and clear all of it.',
+    'keepAliveMax=1h (the longest), replicas=2 or replicas=1-3 (so many copies). set adds to what holds already; KEY= takes one back, and clear all of it.',
   options: { ...houseOptions, ...jsonOption },
   examples: [
     [
       'quipu policy set llama3.2 keepAlive=-1 prefer=gpu-a',
       'keep it in memory for ever, on gpu-a if that is free',
     ],
+    ['quipu policy set tiny replicas=2', 'keep two copies, also when a node is lost'],
     [
       'quipu policy set qwen3:32b label.gpu=4090 numCtxMax=32768',
       'only where it fits, and no longer than fits',
@@ -159,14 +160,27 @@ const stay =
     wish[key] = /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value
   }
 
-const KEYS: Readonly<Record<string, { readonly field: keyof Wish; readonly put: Put }>> = {
-  nodes: { field: 'nodes', put: names('nodes') },
-  avoid: { field: 'avoid', put: names('avoid') },
-  prefer: { field: 'prefer', put: names('prefer') },
-  numCtx: { field: 'numCtx', put: tokens('numCtx') },
-  numCtxMax: { field: 'numCtxMax', put: tokens('numCtxMax') },
-  keepAlive: { field: 'keepAliveS', put: stay('keepAliveS') },
-  keepAliveMax: { field: 'keepAliveMaxS', put: stay('keepAliveMaxS') },
+/** 2, 1-3, 2- for at least so many, -3 for at most. */
+const copies: Put = (wish, value) => {
+  const [, least, dash, most] = /^(\d{1,4})?(-)?(\d{1,4})?$/.exec(value) ?? []
+  if ((least ?? most) === undefined || (least !== undefined && most !== undefined && dash === undefined))
+    throw misused(`replicas: "${value}" is no number of copies; write 2, 1-3, 2- (at least) or -3 (at most)`)
+  delete wish.replicasMin
+  delete wish.replicasMax
+  if (least !== undefined) wish.replicasMin = Number(least)
+  const limit = dash === undefined ? least : most
+  if (limit !== undefined) wish.replicasMax = Number(limit)
+}
+
+const KEYS: Readonly<Record<string, { readonly fields: readonly (keyof Wish)[]; readonly put: Put }>> = {
+  nodes: { fields: ['nodes'], put: names('nodes') },
+  avoid: { fields: ['avoid'], put: names('avoid') },
+  prefer: { fields: ['prefer'], put: names('prefer') },
+  numCtx: { fields: ['numCtx'], put: tokens('numCtx') },
+  numCtxMax: { fields: ['numCtxMax'], put: tokens('numCtxMax') },
+  keepAlive: { fields: ['keepAliveS'], put: stay('keepAliveS') },
+  keepAliveMax: { fields: ['keepAliveMaxS'], put: stay('keepAliveMaxS') },
+  replicas: { fields: ['replicasMin', 'replicasMax'], put: copies },
 }
 
 function merged(known: Wish, words: readonly string[]): Wish {
@@ -181,8 +195,8 @@ function merged(known: Wish, words: readonly string[]): Wish {
     }
     const row = Object.hasOwn(KEYS, key) ? KEYS[key]! : undefined
     if (row === undefined) throw misused(`"${word}" is not KEY=VALUE; ${hint(key || word)}`)
-    if (value === '') delete wish[row.field]
-    else row.put(wish, value)
+    if (value !== '') row.put(wish, value)
+    else for (const field of row.fields) delete wish[field]
   }
   return wish
 }
@@ -205,8 +219,14 @@ function wordsOf({ nodes, avoid, prefer, labels = {}, ...row }: PolicyRow): read
     ['numCtxMax', row.numCtxMax],
     ['keepAlive', stayOf(row.keepAliveS)],
     ['keepAliveMax', stayOf(row.keepAliveMaxS)],
+    ['replicas', copiesOf(row)],
   ]
   return said.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))
+}
+
+function copiesOf({ replicasMin, replicasMax }: PolicyRow): string | undefined {
+  if (replicasMin === undefined && replicasMax === undefined) return undefined
+  return replicasMin === replicasMax ? `${replicasMin}` : `${replicasMin ?? ''}-${replicasMax ?? ''}`
 }
 
 /** 90 → 1m30s, 7200 → 2h; what has no whole seconds stays a number. */

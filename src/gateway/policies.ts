@@ -89,6 +89,16 @@ export function warningsOf(
   if (policy.prefer !== undefined && shut && able.length > 0)
     warnings.push('prefer: none of these is a node that may run it')
   if (policy.numCtx !== undefined) warnings.push(aboutV1(policy.numCtx))
+  const { replicasMin = 0, replicasMax = Number.POSITIVE_INFINITY } = policy
+  if (able.length < replicasMin) {
+    const few = able.length === 1 ? 'only one node may' : `only ${able.length} nodes may`
+    warnings.push(`replicas: ${few} run ${model}, so there cannot be ${replicasMin} copies`)
+  }
+  const elsewhere = [...holders.keys()].filter(name => !able.some(node => node.name === name))
+  if (Number.isFinite(replicasMax) && elsewhere.length > 0)
+    warnings.push(
+      `replicas: its copies on nodes that may not run it will be taken away: ${elsewhere.join(', ')}`,
+    )
   return warnings
 }
 

@@ -78,6 +78,7 @@ export const statuses: Readonly<Record<string, number>> = {
   'pki.expired': 503,
   'pki.missing': 503,
   'policy.contradicts': 400,
+  'policy.copies': 400,
   'policy.empty': 400,
   'policy.unknown': 404,
   'replica.absent': 404,

@@ -181,6 +181,20 @@ const whatPoliciesSay = {
   ),
   numCtx: tokens('the one context length it is loaded with, whatever a client asks for'),
   numCtxMax: tokens('the longest context a client may ask for'),
+  replicasMin: maybe(
+    Type.Integer({
+      minimum: 0,
+      maximum: 1_000,
+      description: 'so many copies, at least; others are brought, in place of lost ones, too',
+    }),
+  ),
+  replicasMax: maybe(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000,
+      description: 'so many copies, at most; others are taken away, but never the last',
+    }),
+  ),
 }
 
 export const NewPolicy = Type.Object(
@@ -426,7 +440,9 @@ const filters = {
   type: filter('only facts of this type; one that ends with a dot stands for all that begin so, as node.'),
   id: filter('only facts about the thing with this id: a node, a model, model@node, a request'),
   client: filter('only requests of this client, all their facts; and what else it asked of the house'),
-  model: filter('only requests for this model, all their facts; and the model, its replicas, transfers and policy'),
+  model: filter(
+    'only requests for this model, all their facts; and the model, its replicas, transfers and policy',
+  ),
   node: filter(
     'only requests from when they were given to this node; and the node, its breaker and replicas',
   ),

@@ -165,6 +165,8 @@ export const policies = [
     labels: { gpu: '4090', room: 'attic' },
     numCtxMax: 32_768,
     keepAliveMaxS: 5_400,
+    replicasMin: 1,
+    replicasMax: 3,
     setAt: AT,
     by: '10.0.0.9',
     warnings: ['nodes: no node is called gpu-z; see /quipu/nodes'],

@@ -190,7 +190,22 @@ t.test('policy set adds to what holds, and takes back what stands empty', async 
     labels: { room: 'attic', floor: '2' },
     numCtxMax: 4_096,
     keepAliveS: '1h30m',
+    replicasMin: 1,
+    replicasMax: 3,
   })
+  for (const [word, copies] of [
+    ['2', { replicasMin: 2, replicasMax: 2 }],
+    ['0-4', { replicasMin: 0, replicasMax: 4 }],
+    ['2-', { replicasMin: 2 }],
+    ['-3', { replicasMax: 3 }],
+    ['', {}],
+  ] as const) {
+    await policy('set', 'hf.co/ns/big:q4', `replicas=${word}`)
+    const { replicasMin, replicasMax } = JSON.parse(house.asked.at(-1)!.body)
+    t.same(JSON.parse(JSON.stringify({ replicasMin, replicasMax })), copies, word)
+  }
+  for (const word of ['many', '-', '1-2-3', '12345'])
+    t.match(await policy('set', 'tiny', `replicas=${word}`), { code: 2, err: /is no number of copies/ }, word)
   t.equal(
     (await policy('set', 'tiny', 'keepAlive=-1', 'prefer=gpu-a')).out,
     'tiny:latest  prefer=gpu-a numCtx=8192 keepAlive=-1\n',

@@ -29,3 +29,21 @@ t.test('it says something, and not two things at once', async t => {
   const places = { nodes: ['a', 'b'], avoid: ['b'] }
   given(t, policy).when({ type: 'policy.set', at, data: places }).refuses('policy.contradicts')
 })
+
+t.test('how many copies there are is a range that can be', async t => {
+  const when = (data: object) => given(t, policy).when({ type: 'policy.set', at, data })
+  for (const data of [
+    { replicasMin: 0 },
+    { replicasMin: 2 },
+    { replicasMax: 1 },
+    { replicasMin: 2, replicasMax: 2 },
+    { replicasMin: 2, nodes: ['a', 'b'] },
+  ])
+    when(data).answers([{ type: 'policy.set', data }], 'inForce')
+  when({ replicasMin: 3, replicasMax: 2 }).refuses('policy.contradicts')
+  when({ replicasMin: 2, nodes: ['a', 'a'] }).refuses('policy.contradicts')
+  when({ replicasMax: 0 }).refuses('policy.copies')
+  when({ replicasMax: 1.5 }).refuses('policy.copies')
+  when({ replicasMin: -1 }).refuses('policy.copies')
+  when({ replicasMin: 0.5 }).refuses('policy.copies')
+})

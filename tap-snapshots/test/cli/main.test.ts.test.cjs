@@ -412,11 +412,12 @@ usage: quipu policy [ls] [options]
        quipu policy set MODEL KEY=VALUE… [options]
        quipu policy clear MODEL [options]
 
-Says where a model may run and how it is loaded, whatever its clients ask for. Keys: nodes=A,B (only
-these), avoid=A,B (not these), prefer=A,B (these first), label.NAME=VALUE (only nodes with that
-label), numCtx=N (the one context length), numCtxMax=N (the longest), keepAlive=5m (how long it
-stays in memory; -1 for ever), keepAliveMax=1h (the longest). set adds to what holds already; KEY=
-takes one back, and clear all of it.
+Says where a model may run, how it is loaded and how many copies there are, whatever its clients ask
+for. Keys: nodes=A,B (only these), avoid=A,B (not these), prefer=A,B (these first), label.NAME=VALUE
+(only nodes with that label), numCtx=N (the one context length), numCtxMax=N (the longest),
+keepAlive=5m (how long it stays in memory; -1 for ever), keepAliveMax=1h (the longest), replicas=2
+or replicas=1-3 (so many copies). set adds to what holds already; KEY= takes one back, and clear all
+of it.
 
   --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
   --port PORT             the port it listens on [11435; QUIPU_PORT]
@@ -426,6 +427,8 @@ takes one back, and clear all of it.
 examples:
   quipu policy set llama3.2 keepAlive=-1 prefer=gpu-a
       keep it in memory for ever, on gpu-a if that is free
+  quipu policy set tiny replicas=2
+      keep two copies, also when a node is lost
   quipu policy set qwen3:32b label.gpu=4090 numCtxMax=32768
       only where it fits, and no longer than fits
 

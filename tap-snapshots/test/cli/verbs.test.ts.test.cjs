@@ -244,22 +244,22 @@ It has no models.
 `
 
 exports[`test/cli/verbs.test.ts > TAP > policy prints a table, and with --json what the house said > must match snapshot 1`] = `
-MODEL             POLICY                                                                                 SET                       BY
-hf.co/ns/big:q4   nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m   2026-01-31 09:05:07.250   10.0.0.9
-tiny:latest       prefer=gpu-a numCtx=8192 keepAlive=-1                                                  2026-01-31 09:05:07.250
+MODEL             POLICY                                                                                              SET                       BY
+hf.co/ns/big:q4   nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m replicas=1-3   2026-01-31 09:05:07.250   10.0.0.9
+tiny:latest       prefer=gpu-a numCtx=8192 keepAlive=-1                                                               2026-01-31 09:05:07.250
 
 warning: hf.co/ns/big:q4: nodes: no node is called gpu-z; see /quipu/nodes
 
 `
 
 exports[`test/cli/verbs.test.ts > TAP > policy set adds to what holds, and takes back what stands empty > must match snapshot 1`] = `
-hf.co/ns/big:q4  nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m
+hf.co/ns/big:q4  nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m replicas=1-3
 warning: hf.co/ns/big:q4: nodes: no node is called gpu-z; see /quipu/nodes
 
 `
 
 exports[`test/cli/verbs.test.ts > TAP > policy set adds to what holds, and takes back what stands empty > must match snapshot 2`] = `
-hf.co/ns/big:q4  nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m
+hf.co/ns/big:q4  nodes=gpu-a,gpu-z label.gpu=4090 label.room=attic numCtxMax=32768 keepAliveMax=1h30m replicas=1-3
 warning: hf.co/ns/big:q4: nodes: no node is called gpu-z; see /quipu/nodes
 
 `
