@@ -2,7 +2,7 @@
 import type { Bars } from '../bars.ts'
 import { countOf, timeOf } from '../quantities.ts'
 import { detailLines, HELP, lineLines, modelLines, nodeLines, queueLines, transferLines } from './panels.ts'
-import { chosenOf, PANELS, type Picture, type View } from './picture.ts'
+import { chosenOf, PANELS, type Picture, underWay, type View } from './picture.ts'
 import { cut, foreign, type Line, type Span, span, widthOf } from './span.ts'
 
 export interface Size {
@@ -31,7 +31,7 @@ const SMALL = 8
 
 /** All there is, for paper: no end of the screen, nothing chosen. */
 export function sheet(picture: Picture, columns: number, bars: Bars): Lines {
-  const transfers = transferLines(picture.transfers ?? [], columns, bars)
+  const transfers = transferLines(underWay(picture), columns, bars)
   return [
     ...headLines(picture, NOBODY, columns, 2, bars),
     [],
@@ -141,10 +141,9 @@ function bodyLines(picture: Picture, view: View, columns: number, room: number, 
   if (view.panel === 'queue') return headed(queueLines(picture, columns, bars), view.scroll, room)
   if (view.panel === 'models') return headed(modelLines(picture, columns, bars), view.scroll, room)
   const nodes = nodesOrNone(picture, view, columns, bars)
-  const others = [
-    transferLines(picture.transfers ?? [], columns, bars),
-    lineLines(picture, columns, bars),
-  ].filter(({ length }) => length > 0)
+  const others = [transferLines(underWay(picture), columns, bars), lineLines(picture, columns, bars)].filter(
+    ({ length }) => length > 0,
+  )
   // What comes after the nodes gets what they leave, and half of the room where they would leave less.
   const left = Math.max(room - nodes.length, Math.floor(room / 2))
   const below: Line[] = []

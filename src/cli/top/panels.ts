@@ -149,27 +149,40 @@ export function transferLines(transfers: readonly TransferRow[], width: number, 
     { name: 'TO', least: 6, cell: ({ node }) => span(foreign(node, bars)) },
     {
       name: '',
-      cell: ({ completedBytes: done, totalBytes: total, state }) => {
-        if (done === undefined || !total) return span(`${bars.empty.repeat(size)}    ?`, 'dim')
-        const tint = state === 'running' ? 'green' : undefined
-        return span(`${barOf(done / total, size, bars)} ${percent(done / total).padStart(5)}`, tint)
+      cell: ({ progress: { bytes, totalBytes } = NOWHERE, state }) => {
+        const part = usedOf(totalBytes, bytes)
+        if (part === undefined) return span(`${bars.empty.repeat(size)}     ?`, 'dim')
+        const drawn = `${barOf(part, size, bars)} ${percent(part).padStart(5)}`
+        return span(drawn, state === 'running' ? 'green' : undefined)
       },
     },
     {
       name: '',
+      spare: 3,
+      cell: ({ progress: { bytes, totalBytes } = NOWHERE }) =>
+        span(totalBytes === undefined ? '' : `${sizeOf(bytes ?? 0)} of ${sizeOf(totalBytes)}`),
+    },
+    {
+      name: '',
       spare: 2,
-      cell: ({ completedBytes: done, totalBytes: total }) =>
-        span(total === undefined ? '' : `${done === undefined ? '?' : sizeOf(done)} of ${sizeOf(total)}`),
+      cell: ({ progress }) =>
+        span(progress?.leftMs === undefined ? '' : `${durationOf(progress.leftMs)} left`),
     },
     {
       name: '',
       least: 7,
       spare: 1,
-      cell: ({ state, step }) => span(foreign(step === undefined ? state : `${state}: ${step}`, bars)),
+      cell: ({ state, waits, progress }) => {
+        const why = waits ?? progress?.step
+        return span(foreign(why === undefined ? state : `${state}: ${why}`, bars))
+      },
     },
   ]
   return columnLines(transfers, columns, width, bars)
 }
+
+/** A transfer that has not begun. */
+const NOWHERE: Partial<NonNullable<TransferRow['progress']>> = {}
 
 // ── those that wait ──────────────────────────────────────────────────────────────────────────────────────────────
 

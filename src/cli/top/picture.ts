@@ -16,9 +16,22 @@ export interface TransferRow {
   readonly model: string
   readonly node: string
   readonly state: string
-  readonly completedBytes?: number
-  readonly totalBytes?: number
-  readonly step?: string
+  /** For what, in words. */
+  readonly waits?: string
+  readonly progress?: {
+    readonly step: string
+    readonly bytes: number
+    readonly totalBytes?: number
+    readonly bytesPerS?: number
+    readonly leftMs?: number
+  }
+}
+
+/** They are on their way no more. */
+const OVER: ReadonlySet<string> = new Set(['completed', 'abandoned', 'cancelled'])
+
+export function underWay({ transfers = [] }: Picture): readonly TransferRow[] {
+  return transfers.filter(({ state }) => !OVER.has(state))
 }
 
 export interface Picture {

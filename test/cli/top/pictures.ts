@@ -127,11 +127,16 @@ export const busy: Picture = {
       model: 'qwen3:32b',
       node: 'gpu-a',
       state: 'running',
-      completedBytes: 9_100_000_000,
-      totalBytes: 20_000_000_000,
-      step: 'pulling 3291abe70f16',
+      progress: {
+        step: 'pulling 3291abe70f16',
+        bytes: 9_100_000_000,
+        totalBytes: 20_000_000_000,
+        bytesPerS: 90_000_000,
+        leftMs: 121_000,
+      },
     },
-    { model: 'qwen3:32b', node: 'gpu-hot', state: 'waiting' },
+    { model: 'qwen3:32b', node: 'gpu-hot', state: 'waiting', waits: 'for gpu-a' },
+    { model: 'qwen3:32b', node: 'desk', state: 'cancelled' },
   ],
 }
 

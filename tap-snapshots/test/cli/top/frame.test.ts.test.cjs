@@ -183,9 +183,9 @@ quipu 0.4.0  127.0.0.1:11435  5/8 nodes up  4 running  33 waiting  127 a minute 
   gone          down       ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
   кухня-??      simulated  ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
 
-ON ITS WAY  TO                                                                                 
-qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  running: pulling 3291abe70f16
-qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░    ?                    waiting                      
+ON ITS WAY  TO                                                                                               
+qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  2 m 1 s left  running: pulling 3291abe70f16
+qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░     ?                                 waiting: for gpu-a           
 
 QUEUE                                              WAITING  OLDEST  NEXT IN
 llama3.3:70b                                            31  41.0 s   12.4 s
@@ -240,8 +240,8 @@ quipu 0.4.0  5/8 nodes up  4 running  33 waiting  127 a minute  journal writable
   кухня-??   simulated  ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0           
 
 ON ITS WAY  TO                                                                  
-qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  running: pull…
-qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░    ?                    waiting       
+qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  2 m 1 s left  running: pulling…
+qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░     ?                waiting: for gpu…
 
 QUEUE                                              WAITING  OLDEST  NEXT IN
 llama3.3:70b                                            31  41.0 s   12.4 s
@@ -349,9 +349,9 @@ quipu 0.4.0  127.0.0.1:11435  5/8 nodes up  4 running  33 waiting  127 a minute 
   gone          down       ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
   кухня-??      simulated  ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
 
-ON ITS WAY  TO                                                                                 
-qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  running: pulling 3291abe70f16
-qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░    ?                    waiting                      
+ON ITS WAY  TO                                                                                               
+qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  2 m 1 s left  running: pulling 3291abe70f16
+qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░     ?                                 waiting: for gpu-a           
 
 QUEUE                                              WAITING  OLDEST  NEXT IN
 llama3.3:70b                                            31  41.0 s   12.4 s
@@ -406,8 +406,8 @@ quipu 0.4.0  5/8 nodes up  4 running  33 waiting  127 a minute  journal writable
   кухня-??   simulated  ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0           
 
 ON ITS WAY  TO                                                                  
-qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  running: pull…
-qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░    ?                    waiting       
+qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  2 m 1 s left  running: pulling…
+qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░     ?                waiting: for gpu…
 
 QUEUE                                              WAITING  OLDEST  NEXT IN
 llama3.3:70b                                            31  41.0 s   12.4 s
@@ -516,9 +516,9 @@ The house does not answer, since 09:06:02: no house answers at http://127.0.0.1:
   gone          down       ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
   кухня-??      simulated  ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
 
-ON ITS WAY  TO                                                                                 
-qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  running: pulling 3291abe70f16
-qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░    ?                    waiting                      
+ON ITS WAY  TO                                                                                               
+qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  2 m 1 s left  running: pulling 3291abe70f16
+qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░     ?                                 waiting: for gpu-a           
 
 QUEUE                                              WAITING  OLDEST  NEXT IN
 llama3.3:70b                                            31  41.0 s   12.4 s
@@ -573,8 +573,8 @@ The house does not answer, since 09:06:02: no house answers at http://127.0.0.1�
   кухня-??   simulated  ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0           
 
 ON ITS WAY  TO                                                                  
-qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  running: pull…
-qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░    ?                    waiting       
+qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  2 m 1 s left  running: pulling…
+qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░     ?                waiting: for gpu…
 
 QUEUE                                              WAITING  OLDEST  NEXT IN
 llama3.3:70b                                            31  41.0 s   12.4 s
@@ -599,9 +599,9 @@ quipu 0.4.0  127.0.0.1:11435  5/8 nodes up  4 running  33 waiting  127 a minute 
   gone          down       ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0                            
   кухня-??      simulated  ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0                            
 
-ON ITS WAY  TO                                                                                 
-qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  running: pulling 3291abe70f16
-qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░    ?                    waiting                      
+ON ITS WAY  TO                                                                                      
+qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  2 m 1 s left  running: pulling 32…
+qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░     ?                                 waiting: for gpu-a  
 
 QUEUE                                              WAITING  OLDEST  NEXT IN
 llama3.3:70b                                            31  41.0 s   12.4 s

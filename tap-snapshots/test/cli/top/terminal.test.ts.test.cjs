@@ -19,8 +19,8 @@ quipu 0.4.0  HOUSE  5/8 nodes up  4 running  33 waiting  127 a minute  journal w
   кухня-??      simulated  ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0
 
 ON ITS WAY  TO
-qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  running: pulling 3291abe70f16
-qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░    ?                    waiting
+qwen3:32b   gpu-a    █████████░░░░░░░░░░░  46 %  9.1 GB of 20 GB  2 m 1 s left  running: pulling 3291abe70f16
+qwen3:32b   gpu-hot  ░░░░░░░░░░░░░░░░░░░░     ?                                 waiting: for gpu-a
 
 QUEUE                                              WAITING  OLDEST  NEXT IN
 llama3.3:70b                                            31  41.0 s   12.4 s
