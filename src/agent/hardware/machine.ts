@@ -119,9 +119,13 @@ class LocalMachine implements Machine {
       models === undefined ? undefined : await system.freeBytes(models),
     )
     const memoryBytes = (): number | undefined => this.#pulse.latest?.memoryBytes
-    this.#gpus = gpuReaders({ tools, roots, platform: platform ?? process.platform, memoryBytes }).map(
-      ({ name, read }) => reading(name, 'gpus', read),
-    )
+    this.#gpus = gpuReaders({
+      tools,
+      roots,
+      platform: platform ?? process.platform,
+      memoryBytes,
+      monotonic: clock.monotonic,
+    }).map(({ name, read }) => reading(name, 'gpus', read))
     // Shares of time need a beginning.
     this.#pulse.want()
     this.#bounds.want()

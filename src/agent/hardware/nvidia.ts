@@ -48,20 +48,21 @@ export function nvidiaReader(tools: Tools, memoryBytes: () => number | undefined
     async read(signal) {
       for (;;) {
         const fields = [...FIELDS, ...FURTHER[list]!]
-        const { text, exitCode } = await tools.run(
+        const { stdout, stderr, exitCode } = await tools.run(
           'nvidia-smi',
           [`--query-gpu=${fields.join(',')}`, '--format=csv,noheader,nounits'],
           signal,
         )
-        if (/is not a valid field to query/i.test(text) && list < FURTHER.length - 1) {
+        const said = `${stdout}\n${stderr}`.trim()
+        if (/is not a valid field to query/i.test(said) && list < FURTHER.length - 1) {
           list += 1
           continue
         }
-        const found = parseNvidia(text, fields, memoryBytes())
+        const found = parseNvidia(stdout, fields, memoryBytes())
         // It may end badly for one of several GPUs, and have told of the others.
         if (found.gpus.length > 0) return exitCode === 0 ? found : { ...found, known: false }
-        if (/^No devices were found/im.test(text)) return found
-        const first = text.trim().split('\n')[0] || `ended with ${exitCode}`
+        if (/^No devices were found/im.test(said)) return { ...found, known: true }
+        const first = said.split('\n')[0] || `ended with ${exitCode}`
         throw new Failure('hardware.tool', `nvidia-smi: ${first}`, { retryable: true })
       }
     },

@@ -17,34 +17,62 @@ export interface Card {
   readonly device: string
   readonly revision: string
   readonly driver?: string
+  /** What it is called in a shop; empty where no list of names is installed that has it. */
+  readonly model: string
 }
 
 /** Display controllers, and processing accelerators: an Instinct is one of those. */
 const CLASS = /^0x(?:03|12)/
 
-/** undefined where the bus cannot be listed. Cards that were handed to a virtual machine are not of this one. */
-export async function cardsOf({ sys }: Roots): Promise<readonly Card[] | undefined> {
+export interface Bus {
+  /** undefined where the bus cannot be listed. Cards that were handed to a virtual machine are not of this one. */
+  cards(): Promise<readonly Card[] | undefined>
+}
+
+/** To look at a hundred devices takes some milliseconds, and to look into lists of names some more. */
+const LOOK_MS = 60_000
+
+export function openBus(roots: Roots, monotonic: () => number): Bus {
+  const models = new Map<string, Promise<string>>()
+  let looked: { readonly cards: ReturnType<Bus['cards']>; readonly at: number } | undefined
+  const look = async (): ReturnType<Bus['cards']> => {
+    const found = await cardsOf(roots)
+    if (found === undefined) return undefined
+    return await Promise.all(
+      found.map(async card => {
+        const key = `${card.vendor} ${card.device} ${card.revision}`
+        if (!models.has(key)) models.set(key, marketName(roots, card))
+        return { ...card, model: await models.get(key)! }
+      }),
+    )
+  }
+  return {
+    cards() {
+      if (looked === undefined || monotonic() - looked.at >= LOOK_MS)
+        looked = { cards: look(), at: monotonic() }
+      return looked.cards
+    },
+  }
+}
+
+type Unnamed = Omit<Card, 'model'>
+
+async function cardsOf({ sys }: Roots): Promise<readonly Unnamed[] | undefined> {
   const base = join(sys, 'bus/pci/devices')
   const addresses = await names(base)
   if (addresses === undefined) return undefined
-  const cards: Card[] = []
+  const cards: Unnamed[] = []
   for (const address of addresses) {
     const dir = join(base, address)
     const vendor = VENDORS[(await word(join(dir, 'vendor'))) as keyof typeof VENDORS]
     if (vendor === undefined || !CLASS.test((await word(join(dir, 'class'))) ?? '')) continue
-    const driver = await target(join(dir, 'driver'))
-    if (driver !== undefined && basename(driver) === 'vfio-pci') continue
-    const [device = '', revision = ''] = await Promise.all([
-      word(join(dir, 'device')),
-      word(join(dir, 'revision')),
-    ])
-    cards.push({
-      address,
-      vendor,
-      device,
-      revision,
-      ...(driver === undefined ? {} : { driver: basename(driver) }),
-    })
+    const link = await target(join(dir, 'driver'))
+    const driver = link === undefined ? undefined : basename(link)
+    if (driver === 'vfio-pci') continue
+    const [device = '', revision = ''] = await Promise.all(
+      ['device', 'revision'].map(name => word(join(dir, name))),
+    )
+    cards.push({ address, vendor, device, revision, ...(driver === undefined ? {} : { driver }) })
   }
   return cards
 }
@@ -53,8 +81,7 @@ export async function cardsOf({ sys }: Roots): Promise<readonly Card[] | undefin
 const PCI_IDS = ['usr/share/misc/pci.ids', 'usr/share/hwdata/pci.ids', 'usr/share/pci.ids'] as const
 const AMDGPU_IDS = ['usr/share/libdrm/amdgpu.ids', 'opt/amdgpu/share/libdrm/amdgpu.ids'] as const
 
-/** What a card is called in a shop, where some list of names is installed. */
-export async function marketName({ root }: Roots, card: Card): Promise<string | undefined> {
+async function marketName({ root }: Roots, card: Unnamed): Promise<string> {
   if (card.vendor === 'amd') {
     for (const path of AMDGPU_IDS) {
       const name = amdName((await text(join(root, path))) ?? '', card.device, card.revision)
@@ -65,7 +92,7 @@ export async function marketName({ root }: Roots, card: Card): Promise<string | 
     const name = pciName((await text(join(root, path))) ?? '', vendorId(card.vendor), card.device)
     if (name !== undefined) return name
   }
-  return undefined
+  return ''
 }
 
 /** amdgpu.ids: `744C,	C8,	AMD Radeon RX 7900 XTX` */

@@ -45,7 +45,7 @@ export function otherSystem(tools: Tools): System {
       const { platform } = process
       const name =
         platform === 'darwin'
-          ? await tools.run('sw_vers', [], signal).then(({ text }) => macName(text))
+          ? await tools.run('sw_vers', [], signal).then(({ stdout }) => macName(stdout))
           : platform === 'win32'
             ? version()
             : undefined

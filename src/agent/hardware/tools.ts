@@ -22,7 +22,8 @@ export interface Tools {
 }
 
 export interface Printed {
-  readonly text: string
+  readonly stdout: string
+  readonly stderr: string
   readonly exitCode: number
 }
 
@@ -82,7 +83,7 @@ export function openTools({ folders = FOLDERS }: { folders?: readonly string[] }
           windowsHide: true,
           stdio: ['ignore', 'pipe', 'pipe'],
         })
-        const printed: Buffer[] = []
+        const printed: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] }
         let bytes = 0
         const kill = (): void => {
           try {
@@ -101,13 +102,12 @@ export function openTools({ folders = FOLDERS }: { folders?: readonly string[] }
         }
         const stop = (): void => give('was killed: it took too long')
         signal.addEventListener('abort', stop, { once: true })
-        const take = (chunk: Buffer): void => {
-          bytes += chunk.length
-          if (bytes > OUTPUT_BYTES_MAX) give(`prints more than ${OUTPUT_BYTES_MAX} bytes`)
-          else printed.push(chunk)
-        }
-        child.stdout.on('data', take)
-        child.stderr.on('data', take)
+        for (const stream of ['stdout', 'stderr'] as const)
+          child[stream].on('data', (chunk: Buffer) => {
+            bytes += chunk.length
+            if (bytes > OUTPUT_BYTES_MAX) give(`prints more than ${OUTPUT_BYTES_MAX} bytes`)
+            else printed[stream].push(chunk)
+          })
         child.on('error', error => {
           if (child.pid === undefined) busy.delete(path)
           give(`cannot be run: ${error.message}`, error)
@@ -116,7 +116,12 @@ export function openTools({ folders = FOLDERS }: { folders?: readonly string[] }
         child.on('close', (exitCode, by) => {
           signal.removeEventListener('abort', stop)
           if (exitCode === null) reject(trouble(`${tool} was ended by ${by}`))
-          else resolve({ text: Buffer.concat(printed).toString('utf8'), exitCode })
+          else
+            resolve({
+              stdout: Buffer.concat(printed.stdout).toString('utf8'),
+              stderr: Buffer.concat(printed.stderr).toString('utf8'),
+              exitCode,
+            })
         })
       })
     },
