@@ -5,6 +5,7 @@ export class Emulator {
   readonly #rows: number
   #screen: string[][]
   #theirs: { readonly screen: string[][]; readonly row: number; readonly column: number } | undefined
+  #rest = ''
   #row = 0
   #column = 0
   cursor = true
@@ -27,7 +28,11 @@ export class Emulator {
     return this.#screen.map(row => row.join('').trimEnd()).join('\n')
   }
 
-  write(bytes: string): void {
+  write(chunk: string): void {
+    // Bytes come as they come: the end of a chunk may be in the middle of a command.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the language of terminals
+    const [, bytes = '', rest = ''] = /^(.*?)(\u001b(?:\[[?\d;]*)?)?$/s.exec(this.#rest + chunk)!
+    this.#rest = rest
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the language of terminals
     for (const [piece, mode, args, final] of bytes.matchAll(/\u001b\[(\??)([\d;]*)([A-Za-z])|./gsu)) {
       if (final === undefined) this.#letter(piece)
