@@ -14,8 +14,8 @@ import { assign, type SnapshotFrom, setup } from 'xstate'
 import { type Decide, entity, type Message, Refusal } from './entity.ts'
 import { parseHours } from './hours.ts'
 
-/** Where a node came from: a flag, the API, found at the usual address, or started inside the house. */
-export type Origin = 'flag' | 'api' | 'found' | 'embedded'
+/** Where a node came from: a flag, the API, found at the usual address, started inside the house, or its agent attached. */
+export type Origin = 'flag' | 'api' | 'found' | 'embedded' | 'agent'
 
 export type NodeData = {
   readonly url: string

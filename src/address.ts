@@ -35,6 +35,18 @@ export function isLoopback(address: string): boolean {
   return within(LOOPBACK, address)
 }
 
+/** The host of HOST:PORT, an IPv6 address without its brackets; undefined where it is not that. */
+export function hostIn(text: string): string | undefined {
+  const [, host, port] = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(text) ?? []
+  return host === undefined || Number(port) > 65_535 ? undefined : host.replace(/^\[|\]$/g, '')
+}
+
+/** Is HOST:PORT of this machine, and of nobody else? */
+export function isHere(text: string): boolean {
+  const host = hostIn(text)
+  return host === 'localhost' || (host !== undefined && isLoopback(host))
+}
+
 /** An IPv4 address that came in through an IPv6 socket, as it is usually written. */
 export function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '')

@@ -3,7 +3,7 @@
  * Read once, frozen, passed down. A flag wins over a variable. Some may be turned later; see live.ts.
  */
 import { parseHours } from '../machines/hours.ts'
-import { isLoopback } from './address.ts'
+import { hostIn, isHere } from './address.ts'
 import { type KafkaSpec, kafkaSpec, kafkaText } from './brokers.ts'
 import { Failure } from './failure.ts'
 
@@ -50,6 +50,20 @@ export const knobs = {
     default: 'off',
     parse: listener,
     sentence: 'where the journal is offered over gRPC, in plain text: an address of this machine',
+  }),
+  agents: knob({
+    flag: 'agents',
+    value: 'HOST:PORT|off',
+    default: 'off',
+    parse: address,
+    sentence: 'where agents of nodes attach, over mutual TLS; `quipu pki init` comes first',
+  }),
+  insecure: knob({
+    flag: 'insecure',
+    value: 'on|off',
+    default: false,
+    parse: onOff,
+    sentence: 'speak with agents in plain text, on this machine only: to try things out',
   }),
   data: knob({
     flag: 'data',
@@ -507,14 +521,15 @@ function port(value: string): number {
   return whole(0, 65_535)(value)
 }
 
+/** HOST:PORT, or off. */
+function address(value: string): string {
+  if (value === 'off' || hostIn(value) !== undefined) return value
+  throw new Error(`"${value}" is neither off nor an address such as 127.0.0.1:50051`)
+}
+
 /** In plain text, and so for this machine only. */
 function listener(value: string): string {
-  if (value === 'off') return value
-  const [, host = '', port = ''] = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(value) ?? []
-  if (host === '' || Number(port) > 65_535) {
-    throw new Error(`"${value}" is neither off nor an address such as 127.0.0.1:50051`)
-  }
-  if (host === 'localhost' || isLoopback(host.replace(/^\[|\]$/g, ''))) return value
+  if (address(value) === 'off' || isHere(value)) return value
   throw new Error(`"${value}" is not on this machine: plain text is for 127.0.0.1, [::1] and localhost only`)
 }
 

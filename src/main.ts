@@ -14,10 +14,11 @@ import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { Engine } from './engine/engine.ts'
 import { Failure } from './failure.ts'
+import { Agents } from './fleet/agents.ts'
 import { drain } from './fleet/drain.ts'
 import { Health } from './fleet/health.ts'
+import { inPlainText, strangers } from './fleet/introductions.ts'
 import { Keeper } from './fleet/keeper.ts'
-import type { Links } from './fleet/link.ts'
 import { discover, type Found, register } from './fleet/register.ts'
 import { Watching } from './fleet/watching.ts'
 import { Forgetting } from './forgetting/forgetting.ts'
@@ -36,6 +37,7 @@ import { workers } from './gateway/jobs/workers.ts'
 import { metrics } from './gateway/metrics.ts'
 import { mirrorDoor } from './gateway/mirror.ts'
 import { OllamaApi } from './gateway/ollama.ts'
+import { statuses } from './gateway/refusals.ts'
 import { Runs } from './gateway/run.ts'
 import { openServer } from './gateway/server.ts'
 import { subscriptions } from './gateway/subscriptions.ts'
@@ -102,6 +104,8 @@ export interface House {
   readonly port: number
   /** Where it offers the journal over gRPC, as `127.0.0.1:50051`; undefined where it does not. */
   readonly grpc: string | undefined
+  /** Where agents attach, as `127.0.0.1:11436`; undefined where they cannot. */
+  readonly agents: string | undefined
   /** Where its nodes came from. */
   readonly nodes: Found
   /** Facts in the journal at start; the one after which a snapshot was taken up, 0 for none; and how long both took. */
@@ -167,7 +171,13 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const spool = await openSpool({ dir, clock, bytesMax: config.spoolMaxBytes })
     closing.push(() => spool.close())
 
-    const ollamas = new Ollamas(config)
+    const agents = new Agents({
+      ...common,
+      introductions: startConfig.insecure ? inPlainText : strangers,
+      look: name => look(name),
+      onBug,
+    })
+    const ollamas = new Ollamas({ ...config, lines: url => agents.wire(url) })
     closing.push(() => ollamas.close())
     const ollama = (url: string) => ollamas.at(url)
 
@@ -208,12 +218,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     })
     closing.push(() => health.close())
     const look = (name: string) => health.look(name)
-    const links: Links = { of: () => undefined, listen: () => () => {} }
-    const agents = new Watching({ ...common, links, look, settings: config })
-    closing.push(() => agents.close())
+    const watching = new Watching({ ...common, links: agents, look, settings: config })
+    closing.push(() => watching.close())
     const samples = new ServerStats({
       ...common,
-      agents,
+      agents: watching,
       vitals: health.vitals,
       dir: onDisk === undefined ? undefined : join(onDisk, 'stats'),
       warn,
@@ -285,7 +294,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       checkpoints,
       scrub,
       mirror,
-      agents,
+      agents: watching,
       vitals: health.vitals,
     })
     const forgetting = new Forgetting({
@@ -318,7 +327,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         await app.register(control, {
           ...common,
           look,
-          agents,
+          agents: watching,
           vitals: health.vitals,
           samples,
           archivist,
@@ -385,8 +394,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         unload: (url, model, order) => ollama(url).unload(model, order),
         wish: request => seats.wish(request),
       }),
-      health.reactor,
       agents.reactor,
+      health.reactor,
+      watching.reactor,
       keeper.reactor,
       gauges.reactor,
       ...work.reactors,
@@ -414,6 +424,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         ? undefined
         : await openGrpc({ ...common, ...reading, onBug }, startConfig.grpc)
     if (grpc !== undefined) closing.push(() => grpc.close())
+    closing.push(() => agents.close(CUT_MS))
+    const attach =
+      startConfig.agents === 'off'
+        ? undefined
+        : await agents.listenFor({ where: startConfig.agents, statuses })
     const sims: Sim[] = []
     closing.push(() => Promise.all(sims.map(sim => sim.close())))
     closing.push(() => stop(server, answers.requests, seats, work, { clock, config }))
@@ -433,6 +448,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       address,
       port,
       grpc: grpc?.address,
+      agents: attach,
       nodes,
       facts,
       snapshotSeq: snapshot?.seq ?? 0,

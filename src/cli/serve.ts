@@ -64,6 +64,9 @@ async function introduce(house: House, config: Config): Promise<void> {
     '',
     `  address  ${house.url}${everywhere}`,
     ...(house.grpc === undefined ? [] : [`  grpc     ${house.grpc}`]),
+    ...(house.agents === undefined
+      ? []
+      : [`  agents   ${house.agents}${config.insecure ? ' (in plain text)' : ''}`]),
     `  journal  ${config.data}, ${startOf(house)}; head ${seq}:${hash}`,
     `  nodes    ${ORIGINS[house.nodes]}`,
     '',

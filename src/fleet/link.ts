@@ -2,10 +2,12 @@
  * A line to the agent of one node, whoever dialled whom. A node whose URL is `agent://NAME` has an agent that attaches to
  * the house; one whose URL is `grpc://HOST:PORT` has an agent that listens, and is dialled.
  *
- * Whatever cannot be had is a Failure: `agent.away` where no line is up, `agent.broken` where it broke, `agent.answer`
- * where the agent said no.
+ * Whatever cannot be had is a Failure: `agent.away` where no line is up, `agent.broken` where it broke, `agent.timeout`
+ * where nothing came in time, `agent.answer` where the agent said no, or one of the agent's own.
  */
 import type { Call, Outgoing, Receiver } from '../call.ts'
+import type { Clock } from '../clock.ts'
+import { Failure } from '../failure.ts'
 import type { CommandProgress, ModelCommandRequest, NodeStatus } from '../rpc/messages.ts'
 
 export interface Link {
@@ -26,4 +28,32 @@ export interface Links {
   of(node: string): Link | undefined
   /** Tells of lines that came up and went down. Answers with how to stop that. */
   listen(heard: (node: string, up: boolean) => void): () => void
+}
+
+/** For a status, fresh or not, and for stopping a command. */
+export const DEADLINE_MS = 15_000
+
+/** Of the line itself, in the words of who looks at agents; what the agent said stays as it is. */
+export function ours(failure: Failure): Failure {
+  const { code, message, retryable } = failure
+  if (code === 'rpc.broken') return new Failure('agent.broken', message, { retryable, cause: failure })
+  if (code === 'rpc.timeout') return new Failure('agent.timeout', message, { retryable, cause: failure })
+  if (code === 'rpc.answer') return new Failure('agent.answer', message, { retryable, cause: failure })
+  return failure
+}
+
+/** With a signal of its own, which is aborted in time. */
+export async function within<T>(
+  clock: Clock,
+  ms: number,
+  signal: AbortSignal,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController()
+  const timer = clock.after(ms, () => late.abort())
+  try {
+    return await run(AbortSignal.any([signal, late.signal]))
+  } finally {
+    timer.cancel()
+  }
 }

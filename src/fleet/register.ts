@@ -37,7 +37,7 @@ export async function register(
   origin: Origin,
   by: string,
 ): Promise<string> {
-  const url = checkAddress(spec.url, config)
+  const url = checkAddress(spec.url, { ...config, attached: origin === 'agent' })
   const name = spec.name ?? nameOf(url)
   if (!nodeNamePattern.test(name)) {
     const rule = 'a node name is up to 63 letters, digits and . _ : - and begins with a letter or digit'

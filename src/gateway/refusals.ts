@@ -38,7 +38,10 @@ export const STOPPING: Refused = {
 
 /** Status of every refusal and failure that can reach a client. */
 export const statuses: Readonly<Record<string, number>> = {
+  'agent.answer': 502,
   'agent.attempts': 429,
+  'agent.away': 503,
+  'agent.broken': 502,
   'agent.busy': 503,
   'agent.closing': 503,
   'agent.expired': 401,
@@ -46,9 +49,12 @@ export const statuses: Readonly<Record<string, number>> = {
   'agent.none': 404,
   'agent.off': 409,
   'agent.order': 400,
+  'agent.outdated': 401,
+  'agent.path': 403,
   'agent.request': 400,
   'agent.revoked': 403,
-  'agent.superseded': 401,
+  'agent.superseded': 409,
+  'agent.timeout': 504,
   'agent.token-expired': 403,
   'agent.token-used': 403,
   'agent.token-wrong': 403,

@@ -693,7 +693,7 @@ const nodeShape = {
   url: text('where its Ollama answers'),
   standing: Standing,
   simulated: yes('no real models: a simulation'),
-  origin: word(['flag', 'api', 'found', 'embedded'], 'where the house knows it from'),
+  origin: word(['flag', 'api', 'found', 'embedded', 'agent'], 'where the house knows it from'),
   version: text("its Ollama's; empty until it has answered"),
   slots: whole('requests at once per model'),
   residentMax: whole('models in memory at once'),

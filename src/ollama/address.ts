@@ -21,8 +21,13 @@ const never = ranges(['224.0.0.0/4', '240.0.0.0/4', 'ff00::/8'])
 
 const URL_LENGTH_MAX = 1_024
 
-/** The URL in its plain form, without a trailing slash. Throws a Failure `node.url`. */
-export function checkAddress(text: string, { linkLocal: allowed }: { linkLocal: boolean }): string {
+const PROTOCOLS: ReadonlySet<string> = new Set(['http:', 'https:', 'grpc:'])
+
+/** The URL in its plain form, without a trailing slash. `attached`: of an agent that is here. Throws a Failure `node.url`. */
+export function checkAddress(
+  text: string,
+  { linkLocal: allowed, attached = false }: { linkLocal: boolean; attached?: boolean },
+): string {
   if (text.length > URL_LENGTH_MAX) throw bad(`a node URL has at most ${URL_LENGTH_MAX} characters`)
   let url: URL
   try {
@@ -33,7 +38,16 @@ export function checkAddress(text: string, { linkLocal: allowed }: { linkLocal: 
   if (url.username !== '' || url.password !== '') {
     throw bad('a node URL must not hold a user or password: it is written into the journal')
   }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw bad(`"${text}" is neither http nor https`)
+  if (url.protocol === 'agent:') {
+    if (attached) return url.href
+    throw bad(`"${text}" is how a node is called whose agent attaches: start \`quipu agent\` there`)
+  }
+  if (!PROTOCOLS.has(url.protocol)) {
+    throw bad(`"${text}" is neither http nor https, nor grpc for an agent that listens`)
+  }
+  if (url.protocol === 'grpc:' && (url.port === '' || !/^\/?$/.test(url.pathname))) {
+    throw bad(`"${text}" needs a port, and no path; write it as grpc://HOST:PORT`)
+  }
   if (url.search !== '' || url.hash !== '') throw bad(`"${text}" must end with the host, the port or a path`)
   const why = objection(hostOf(url), allowed)
   if (why !== undefined) throw bad(why)

@@ -1,6 +1,7 @@
 /**
- * The client of one node. The only importer of undici: one pool per node, kept; no time limit on headers or body,
- * because loading a model and reading a long prompt are silent for minutes.
+ * The client of one node: what it asks of Ollama, over whatever wire leads there. The only importer of undici, which is the
+ * wire to http addresses: one pool per node, kept; no time limit on headers or body, because loading a model and reading a
+ * long prompt are silent for minutes.
  */
 import { buildConnector, type Dispatcher, Pool } from 'undici'
 import { canonicalName } from '../../machines/name.ts'
@@ -56,93 +57,32 @@ export class NodeAnswer extends Failure {
   }
 }
 
+/** How bytes get to a node and back. */
+export interface Wire {
+  send(out: Outgoing, receiver: Receiver): Call
+  close?(): Promise<void>
+}
+
+/** The wire of nodes that are not reached over HTTP; undefined for any other. */
+export type Lines = (url: string) => Wire | undefined
+
+export interface OllamaOptions {
+  readonly linkLocal: boolean
+  readonly lines?: Lines
+}
+
 export class Ollama {
   readonly url: string
-  readonly #pool: Pool
-  readonly #prefix: string
+  readonly #wire: Wire
 
-  constructor(url: string, { linkLocal }: { linkLocal: boolean }) {
-    const { origin, pathname } = new URL(url)
+  constructor(url: string, { linkLocal, lines }: OllamaOptions) {
     this.url = url
-    this.#prefix = pathname.replace(/\/+$/, '')
-    const connect = buildConnector({
-      timeout: CONNECT_TIMEOUT_MS,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
-      lookup: guardedLookup(linkLocal),
-    })
-    // An address needs no lookup, so it is looked at here.
-    const why = objection(hostOf(new URL(url)), linkLocal)
-    const refuse: buildConnector.connector = (_options, done) => done(new Failure('node.url', why!), null)
-    this.#pool = new Pool(origin, {
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: IDLE_SOCKET_MS,
-      connect: why === undefined ? connect : refuse,
-    })
+    this.#wire = lines?.(url) ?? new Http(url, linkLocal)
   }
 
   /** Sends a request on its way; bytes come to the receiver as they are. */
-  send({ method, path, headers, body }: Outgoing, receiver: Receiver): Call {
-    let over = false
-    let control: Dispatcher.DispatchController | undefined
-    const fail = (error: unknown): void => {
-      if (over) return
-      over = true
-      receiver.fail(failureOf(error))
-    }
-    /** undici takes what a handler throws for trouble on the wire; a bug must not pass for that. */
-    const tell = (words: () => void): void => {
-      if (over) return
-      try {
-        words()
-      } catch (error) {
-        fail(error)
-        control?.abort(new Error('called off'))
-        if (error instanceof Failure) return
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
-    const handler: Dispatcher.DispatchHandler = {
-      onRequestStart(controller) {
-        control = controller
-        if (over) controller.abort(new Error('called off'))
-      },
-      onResponseStart(controller, status) {
-        if (status < 200) return
-        // As bytes: whatever the node wrote can be written again.
-        const { rawHeaders = [] } = controller as { rawHeaders?: Buffer[] }
-        const raw = rawHeaders.map(bytes => bytes.toString('latin1'))
-        tell(() => receiver.start(status, raw))
-      },
-      onResponseData: (_controller, chunk) => tell(() => receiver.data(chunk)),
-      onResponseEnd() {
-        tell(() => {
-          receiver.end()
-          over = true
-        })
-      },
-      onResponseError: (_controller, error) => fail(error),
-    }
-    try {
-      this.#pool.dispatch(
-        { method: method as Dispatcher.HttpMethod, path: this.#prefix + path, headers, body },
-        handler,
-      )
-    } catch (error) {
-      queueMicrotask(() => fail(error))
-    }
-    return {
-      pause: () => control?.pause(),
-      resume: () => control?.resume(),
-      abort() {
-        if (over) return
-        over = true
-        control?.abort(new Error('called off'))
-      },
-    }
+  send(out: Outgoing, receiver: Receiver): Call {
+    return this.#wire.send(out, receiver)
   }
 
   async version(signal: AbortSignal): Promise<string> {
@@ -217,7 +157,7 @@ export class Ollama {
   }
 
   async close(): Promise<void> {
-    await this.#pool.destroy()
+    await this.#wire.close?.()
   }
 
   async #get<T>(path: string, signal: AbortSignal): Promise<T> {
@@ -265,19 +205,110 @@ export class Ollama {
   }
 }
 
+class Http implements Wire {
+  readonly #pool: Pool
+  readonly #prefix: string
+
+  constructor(url: string, linkLocal: boolean) {
+    const { origin, pathname } = new URL(url)
+    this.#prefix = pathname.replace(/\/+$/, '')
+    const connect = buildConnector({
+      timeout: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+      lookup: guardedLookup(linkLocal),
+    })
+    // An address needs no lookup, so it is looked at here.
+    const why = objection(hostOf(new URL(url)), linkLocal)
+    const refuse: buildConnector.connector = (_options, done) => done(new Failure('node.url', why!), null)
+    this.#pool = new Pool(origin, {
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: IDLE_SOCKET_MS,
+      connect: why === undefined ? connect : refuse,
+    })
+  }
+
+  send({ method, path, headers, body }: Outgoing, receiver: Receiver): Call {
+    let over = false
+    let control: Dispatcher.DispatchController | undefined
+    const fail = (error: unknown): void => {
+      if (over) return
+      over = true
+      receiver.fail(failureOf(error))
+    }
+    /** undici takes what a handler throws for trouble on the wire; a bug must not pass for that. */
+    const tell = (words: () => void): void => {
+      if (over) return
+      try {
+        words()
+      } catch (error) {
+        fail(error)
+        control?.abort(new Error('called off'))
+        if (error instanceof Failure) return
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
+    const handler: Dispatcher.DispatchHandler = {
+      onRequestStart(controller) {
+        control = controller
+        if (over) controller.abort(new Error('called off'))
+      },
+      onResponseStart(controller, status) {
+        if (status < 200) return
+        // As bytes: whatever the node wrote can be written again.
+        const { rawHeaders = [] } = controller as { rawHeaders?: Buffer[] }
+        const raw = rawHeaders.map(bytes => bytes.toString('latin1'))
+        tell(() => receiver.start(status, raw))
+      },
+      onResponseData: (_controller, chunk) => tell(() => receiver.data(chunk)),
+      onResponseEnd() {
+        tell(() => {
+          receiver.end()
+          over = true
+        })
+      },
+      onResponseError: (_controller, error) => fail(error),
+    }
+    try {
+      this.#pool.dispatch(
+        { method: method as Dispatcher.HttpMethod, path: this.#prefix + path, headers, body },
+        handler,
+      )
+    } catch (error) {
+      queueMicrotask(() => fail(error))
+    }
+    return {
+      pause: () => control?.pause(),
+      resume: () => control?.resume(),
+      abort() {
+        if (over) return
+        over = true
+        control?.abort(new Error('called off'))
+      },
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy()
+  }
+}
+
 /** One client per node address, made when first needed. */
 export class Ollamas {
-  readonly #linkLocal: boolean
+  readonly #options: OllamaOptions
   readonly #clients = new Map<string, Ollama>()
 
-  constructor({ linkLocal }: { linkLocal: boolean }) {
-    this.#linkLocal = linkLocal
+  constructor(options: OllamaOptions) {
+    this.#options = options
   }
 
   at(url: string): Ollama {
     let client = this.#clients.get(url)
     if (client === undefined) {
-      client = new Ollama(url, { linkLocal: this.#linkLocal })
+      client = new Ollama(url, this.#options)
       this.#clients.set(url, client)
     }
     return client

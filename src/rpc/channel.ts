@@ -13,15 +13,14 @@ import type { Dialling } from './credentials.ts'
 import type { Method, Service } from './definitions.ts'
 import { heardNo } from './errors.ts'
 import { type Exchange, ofClient } from './exchange.ts'
-import { FLOW_WINDOW_BYTES, MESSAGE_BYTES_MAX } from './limits.ts'
+import { FLOW_WINDOW_BYTES, MESSAGE_BYTES_MAX, type Probe } from './limits.ts'
 
 export interface ChannelNeeds {
   readonly clock: Clock
   /** HOST:PORT */
   readonly address: string
   readonly dialling: Dialling
-  /** A connection on which nothing moves is asked whether it is still there, and has so long to say. */
-  readonly probe: { readonly afterMs: number; readonly patienceMs: number }
+  readonly probe: Probe
 }
 
 export interface CallOptions {
@@ -77,6 +76,23 @@ export class Channel {
     }
     look()
     return promise
+  }
+
+  /** Resolves once it is connected no more. */
+  broken(): Promise<void> {
+    const channel = this.#client.getChannel()
+    return new Promise(resolve => {
+      const look = (): void => {
+        try {
+          if (channel.getConnectivityState(false) !== connectivityState.READY) return resolve()
+          channel.watchConnectivityState(connectivityState.READY, Number.POSITIVE_INFINITY, look)
+        } catch {
+          // Closed by us.
+          resolve()
+        }
+      }
+      look()
+    })
   }
 
   ask<Out>(service: Service, name: string, request: object, options: CallOptions = {}): Promise<Out> {

@@ -12,7 +12,10 @@ const root = ['../../proto', '../../../proto']
   .map(up => fileURLToPath(new URL(up, import.meta.url)))
   .find(folder => existsSync(folder))!
 
-/** Unknown is left out, and never 0; a list or map that is empty is empty. Enums are the words of the file. */
+/**
+ * What is `optional`, or one of several, is there or left out, and never 0; a list or map without anything is empty. Enums
+ * are the words of the file.
+ */
 const reading: Options = {
   includeDirs: [root],
   longs: Number,
@@ -20,7 +23,6 @@ const reading: Options = {
   defaults: true,
   arrays: true,
   objects: true,
-  oneofs: true,
 }
 
 /** A service, and the package it was read with, which reflection tells of. */
@@ -32,7 +34,7 @@ export interface Service {
 
 export type Method = MethodDefinition<object, object>
 
-const journalPackage = loadSync('quipu/v1/journal.proto', { ...reading, keepCase: true, enums: undefined! })
+const journalPackage = loadSync('quipu/v1/journal.proto', { ...reading, keepCase: true, oneofs: true })
 const agentPackage = loadSync('quipu/v1/agent.proto', reading)
 
 export const journalService = serviceIn(journalPackage, 'quipu.v1.Journal')

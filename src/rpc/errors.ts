@@ -5,6 +5,7 @@
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
 import { Refusal } from '../../machines/entity.ts'
 import { Failure } from '../failure.ts'
+import type { CallEnd } from './messages.ts'
 
 /** Where the HTTP status says less than the code, or there is none. */
 const CODES: Readonly<Record<string, status>> = {
@@ -15,7 +16,8 @@ const CODES: Readonly<Record<string, status>> = {
   'journal.gap': status.DATA_LOSS,
 }
 
-const BY_STATUS: Readonly<Record<number, status>> = {
+/** By HTTP status. */
+const CANONICAL: Readonly<Record<number, status>> = {
   400: status.INVALID_ARGUMENT,
   401: status.UNAUTHENTICATED,
   403: status.PERMISSION_DENIED,
@@ -44,7 +46,7 @@ export function saidNo(error: unknown, statuses: Statuses): SaidNo {
   metadata.set('quipu-code', error.code)
   metadata.set('quipu-retryable', String(error instanceof Failure && error.retryable))
   const { code, message } = error
-  const canonical = CODES[code] ?? BY_STATUS[statuses[code] ?? 500] ?? status.INTERNAL
+  const canonical = CODES[code] ?? CANONICAL[statuses[code] ?? 500] ?? status.INTERNAL
   return { code: canonical, details: message, metadata }
 }
 
@@ -63,4 +65,22 @@ export function heardNo(error: Pick<ServiceError, 'code' | 'details' | 'metadata
     return new Failure('rpc.timeout', said, { retryable: true, cause: error })
   }
   return new Failure('rpc.answer', said, { cause: error })
+}
+
+/** How a call ends that is carried the other way, where the stream's own status is not ours to give. */
+export function callEnd(error: unknown, statuses: Statuses): CallEnd {
+  if (error === undefined) return { code: status.OK, message: '', quipuCode: '', retryable: false }
+  const { code, details: message } = saidNo(error, statuses)
+  const ours = error instanceof Failure || error instanceof Refusal
+  const retryable = error instanceof Failure && error.retryable
+  return { code, message, quipuCode: ours ? error.code : '', retryable }
+}
+
+/** Undefined where it ended in order. */
+export function failureIn({ code, message, quipuCode, retryable }: CallEnd): Failure | undefined {
+  if (code === status.OK) return undefined
+  const metadata = new Metadata()
+  if (quipuCode !== '') metadata.set('quipu-code', quipuCode)
+  metadata.set('quipu-retryable', String(retryable))
+  return heardNo({ code, details: message, metadata })
 }

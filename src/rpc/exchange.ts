@@ -4,7 +4,7 @@
  */
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
-import type { ClientDuplexStream, ServerDuplexStream, ServiceError } from '@grpc/grpc-js'
+import { type ClientDuplexStream, Metadata, type ServerDuplexStream, type ServiceError } from '@grpc/grpc-js'
 import { Failure } from '../failure.ts'
 import { heardNo, type Statuses, saidNo } from './errors.ts'
 
@@ -24,6 +24,8 @@ export interface Exchange<In, Out> {
 }
 
 export interface Ears<In> {
+  /** Of a client: the other side has accepted. It may say something first, or never accept in so many words. */
+  accepted?(): void
   message(message: In): void
   /** After put() said that it was enough. */
   room(): void
@@ -37,6 +39,8 @@ export interface Ears<In> {
 export interface Served<In, Out> extends Exchange<In, Out> {
   /** The same object for all calls on one connection. */
   readonly connection: object | undefined
+  /** Tells the caller that it is taken, before there is anything else to say. */
+  accept(): void
 }
 
 export function ofServer<In, Out>(call: ServerDuplexStream<In, Out>, statuses: Statuses): Served<In, Out> {
@@ -47,6 +51,7 @@ export function ofServer<In, Out>(call: ServerDuplexStream<In, Out>, statuses: S
       else stream.close(constants.NGHTTP2_CANCEL)
     }),
     refuse: error => void call.emit('error', saidNo(error, statuses)),
+    accept: () => call.sendMetadata(new Metadata()),
     connection: wireOf(call)?.session,
   }
 }
@@ -87,6 +92,7 @@ function over<In, Out>(call: Duplex, cancel: () => void): Exchange<In, Out> {
     hear(given) {
       ears = given
       if (early !== undefined) return given.gone(early)
+      if (given.accepted !== undefined) call.once('metadata', () => given.accepted!())
       call.on('drain', () => {
         if (!done) given.room()
       })

@@ -8,5 +8,16 @@ export const PIECE_BYTES_MAX = 256 * 1024
 export const FLOW_WINDOW_BYTES = 1024 * 1024
 /** Calls at once on one connection, idle streams included. */
 export const CALLS_MAX = 1_024
-/** A connection on which nothing moves is asked after ten seconds, and given up after as many more. */
-export const PROBE = { afterMs: 10_000, patienceMs: 8_000 }
+/** A connection on which nothing moves is asked whether it is still there, and has so long to say. */
+export interface Probe {
+  readonly afterMs: number
+  readonly patienceMs: number
+}
+
+/** Whoever is gone without a word is known to be within twenty seconds. */
+export const PROBE: Probe = { afterMs: 10_000, patienceMs: 8_000 }
+
+/** Of a body, message by message. */
+export function pieces(bytes: Buffer, each: (piece: Buffer) => void): void {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES_MAX) each(bytes.subarray(at, at + PIECE_BYTES_MAX))
+}

@@ -21,6 +21,7 @@ import type { Calling, ServerCredentials } from './credentials.ts'
 import type { Service } from './definitions.ts'
 import { type Statuses, saidNo } from './errors.ts'
 import { ofServer, type Served } from './exchange.ts'
+import type { Probe } from './limits.ts'
 
 /** Who calls. */
 export interface Caller {
@@ -62,8 +63,7 @@ export interface ServerNeeds {
   readonly messageBytesMax: number
   /** Calls at once on one connection. */
   readonly callsMax: number
-  /** A connection on which nothing moves is asked whether it is still there, and has so long to say. */
-  readonly probe: { readonly afterMs: number; readonly patienceMs: number }
+  readonly probe: Probe
   /** Called for what should never happen. */
   readonly onBug: (error: unknown) => void
   /** Is there anything that this caller may not even ask? */

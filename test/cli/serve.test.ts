@@ -73,7 +73,7 @@ t.test('what keeps serve from starting is said without a stack, and is exit code
   t.match(await run(t, ['serve', '--node', 'ftp://x', '--port', '0', '--data', `${t.testdirName}/third`]), {
     code: 1,
     out: '',
-    err: /^quipu: "ftp:\/\/x" is neither http nor https\n$/,
+    err: /^quipu: "ftp:\/\/x" is neither http nor https, nor grpc for an agent that listens\n$/,
   })
 
   const twins = ['--node', '127.0.0.1:9,name=a', '--node', '127.0.0.1:9,name=b']

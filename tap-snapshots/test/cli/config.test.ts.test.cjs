@@ -10,6 +10,8 @@ FLAG                   VARIABLE                   VALUE                         
 --host                 QUIPU_HOST                 0.0.0.0                                 flag
 --port                 QUIPU_PORT                 4000                                    flag
 --grpc                 QUIPU_GRPC                 off                                     default
+--agents               QUIPU_AGENTS               off                                     default
+--insecure             QUIPU_INSECURE             off                                     default
 --data                 QUIPU_DATA                 ./data                                  default
 --archive-dir          QUIPU_ARCHIVE_DIR          archive                                 default
 --disk-budget          QUIPU_DISK_BUDGET          0                                       default

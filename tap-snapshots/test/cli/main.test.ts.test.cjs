@@ -94,6 +94,10 @@ is set wins over flags, and stays over restarts.
   --port PORT             port to listen on [11435; QUIPU_PORT]
   --grpc HOST:PORT|off    where the journal is offered over gRPC, in plain text: an address of this
                           machine [off; QUIPU_GRPC]
+  --agents HOST:PORT|off  where agents of nodes attach, over mutual TLS; \`quipu pki init\` comes
+                          first [off; QUIPU_AGENTS]
+  --insecure on|off       speak with agents in plain text, on this machine only: to try things out
+                          [off; QUIPU_INSECURE]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
                           QUIPU_ARCHIVE_DIR]
@@ -506,6 +510,10 @@ nodes. Every option can also be given as the variable named behind its default.
   --port PORT             port to listen on [11435; QUIPU_PORT]
   --grpc HOST:PORT|off    where the journal is offered over gRPC, in plain text: an address of this
                           machine [off; QUIPU_GRPC]
+  --agents HOST:PORT|off  where agents of nodes attach, over mutual TLS; \`quipu pki init\` comes
+                          first [off; QUIPU_AGENTS]
+  --insecure on|off       speak with agents in plain text, on this machine only: to try things out
+                          [off; QUIPU_INSECURE]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
                           QUIPU_ARCHIVE_DIR]

@@ -1,0 +1,105 @@
+/** An agent, assembled top to bottom: one Ollama, what is done to it for a house, and the lines to that house. */
+import { isHere } from '../address.ts'
+import type { Clock } from '../clock.ts'
+import { Failure } from '../failure.ts'
+import { Ollama } from '../ollama/ollama.ts'
+import { type Dialling, plaintext } from '../rpc/credentials.ts'
+import type { Statuses } from '../rpc/errors.ts'
+import type { Probe } from '../rpc/limits.ts'
+import type { Hello } from '../rpc/messages.ts'
+import { Attachment } from './attach.ts'
+import { Commands } from './commands.ts'
+import { listen } from './listen.ts'
+import { Relay } from './relay.ts'
+import type { AgentService } from './service.ts'
+import { Status } from './status.ts'
+
+export interface AgentOptions {
+  readonly clock: Clock
+  readonly version: string
+  /** Of the node. */
+  readonly name: string
+  /** The Ollama server beside it, and the only one. */
+  readonly ollama: string
+  /** HOST:PORT to attach to. */
+  readonly house?: string
+  /** HOST:PORT to listen at. */
+  readonly listen?: string
+  readonly slots?: number
+  readonly residentMax?: number
+  readonly labels: Readonly<Record<string, string>>
+  readonly statuses: Statuses
+  /** The line to the house came up, or it went down, and why. */
+  readonly heard?: (up: boolean, why?: Failure) => void
+  readonly onBug: (error: unknown) => void
+  readonly probe?: Probe
+  readonly idleMin?: number
+}
+
+export interface Agent {
+  /** Where it listens, as `127.0.0.1:11437`; undefined where it does not. */
+  readonly address: string | undefined
+  /** Calls under way have `graceMs` to end. */
+  close(graceMs: number): Promise<void>
+}
+
+export async function openAgent(options: AgentOptions): Promise<Agent> {
+  const { clock, version, name, house, listen: where, slots, residentMax, labels, statuses, onBug } = options
+  const startedAt = clock.now()
+  const ollama = new Ollama(options.ollama, { linkLocal: true })
+  const relay = new Relay({ ollama })
+  const commands = new Commands({ clock, ollama })
+  const inFlight = () => relay.count + commands.running
+  const status = new Status({ clock, ollama, name, version, startedAt, inFlight })
+  const service: AgentService = {
+    status: (request, signal) => status.status(request, signal),
+    watch: (request, signal) => status.watch(request, signal),
+    command: (request, signal) => commands.command(request, signal),
+    cancel: id => commands.cancel(id),
+    relay: caller => relay.relay(caller),
+  }
+  const hello: Hello = {
+    session: clock.id(),
+    agentVersion: version,
+    startedAt,
+    labels,
+    node: name,
+    ...(slots !== undefined && { slots }),
+    ...(residentMax !== undefined && { residentMax }),
+  }
+  const serving = { service, statuses, onBug }
+  const server =
+    where === undefined
+      ? undefined
+      : await listen({
+          ...serving,
+          ...options,
+          where: here(where, '--listen'),
+          credentials: plaintext.serving(),
+          admit() {},
+        })
+  const dialling = (): Dialling => plaintext.dialling()
+  const attachment =
+    house === undefined
+      ? undefined
+      : new Attachment({ ...serving, ...options, house: here(house, '--house'), hello, dialling })
+  attachment?.start()
+  return {
+    address: server?.address,
+    async close(graceMs) {
+      await Promise.all([attachment?.close(graceMs), server?.close(graceMs)])
+      relay.close()
+      commands.close()
+      await ollama.close()
+    },
+  }
+}
+
+/** Plain text stays on this machine. */
+function here(address: string, flag: string): string {
+  if (isHere(address)) return address
+  throw new Failure(
+    'config.invalid',
+    `${flag}: ${address} is not on this machine: with --insecure, only 127.0.0.1, [::1] and localhost are allowed`,
+  )
+}

@@ -1,0 +1,153 @@
+/**
+ * The lines to the agents of nodes: those who attached here, at an address of the house's own, and those who listen and
+ * are dialled. For others there is one thing, a Link, and Ollama behind it.
+ */
+import type { Refusal } from '../../machines/entity.ts'
+import type { Call, Outgoing, Receiver } from '../call.ts'
+import { type Reactor, reactor } from '../engine/reactor.ts'
+import { houseService } from '../rpc/definitions.ts'
+import type { Statuses } from '../rpc/errors.ts'
+import { CALLS_MAX, MESSAGE_BYTES_MAX, PROBE, type Probe } from '../rpc/limits.ts'
+import type { Hello } from '../rpc/messages.ts'
+import { openServer, type RpcServer } from '../rpc/server.ts'
+import { Attached } from './attached.ts'
+import { attachedLink } from './attachedlink.ts'
+import { refused } from './carry.ts'
+import { Dialled } from './dialled.ts'
+import type { Introductions } from './introductions.ts'
+import type { Link, Links } from './link.ts'
+import { type RegisterNeeds, register } from './register.ts'
+
+export interface AgentsNeeds extends Pick<RegisterNeeds, 'engine' | 'clock' | 'config' | 'fleet'> {
+  /** Looks at a node now. */
+  readonly look: (node: string) => unknown
+  readonly introductions: Introductions
+  readonly onBug: (error: unknown) => void
+}
+
+export interface Listening {
+  /** HOST:PORT */
+  readonly where: string
+  readonly statuses: Statuses
+  readonly probe?: Probe
+}
+
+export const AGENT = 'agent://'
+export const DIALLED = 'grpc://'
+
+/** A node with an agent that attaches; names may hold what a URL's host may not. */
+export function agentUrl(node: string): string {
+  return AGENT + encodeURIComponent(node)
+}
+
+export class Agents implements Links {
+  readonly reactor: Reactor
+  readonly #needs: AgentsNeeds
+  readonly #attached: Attached
+  readonly #dialled: Dialled
+  readonly #ears = new Set<(node: string, up: boolean) => void>()
+  readonly #links = new Map<string, Link>()
+  #server: RpcServer | undefined
+
+  constructor(needs: AgentsNeeds) {
+    this.#needs = needs
+    const heard = (node: string, up: boolean): void => {
+      needs.look(node)
+      for (const ear of [...this.#ears]) ear(node, up)
+    }
+    const { identify, dialling } = needs.introductions
+    const welcome = (node: string, hello: Hello) => this.#welcome(node, hello)
+    this.#attached = new Attached({ ...needs, identify, welcome, heard })
+    this.#dialled = new Dialled({ ...needs, dialling, heard })
+    const dial = (): void => {
+      this.#dialled.follow([...needs.fleet.state.values()].filter(({ url }) => url.startsWith(DIALLED)))
+    }
+    this.reactor = reactor(this as Agents, {
+      on: { 'node.registered': dial, 'node.removed': dial },
+      resume: dial,
+    })
+  }
+
+  /** Where it listens for agents, as `127.0.0.1:11436`. Throws a Failure `house.address`. */
+  async listenFor({ where, statuses, probe = PROBE }: Listening): Promise<string> {
+    const { clock, introductions, onBug } = this.#needs
+    this.#server = await openServer({
+      clock,
+      where,
+      credentials: introductions.serving(where),
+      statuses,
+      onBug,
+      probe,
+      messageBytesMax: MESSAGE_BYTES_MAX,
+      callsMax: CALLS_MAX,
+      offers: [
+        {
+          service: houseService,
+          handlers: {
+            ...introductions.handlers,
+            Attach: { exchange: (stream, caller) => this.#attached.attach(stream, caller) },
+          },
+        },
+      ],
+    })
+    return this.#server.address
+  }
+
+  of(node: string): Link | undefined {
+    if (!this.#attached.has(node)) return this.#dialled.of(node)
+    let link = this.#links.get(node)
+    if (link === undefined) {
+      link = attachedLink(this.#attached, node, this.#needs.clock)
+      this.#links.set(node, link)
+    }
+    return link
+  }
+
+  listen(heard: (node: string, up: boolean) => void): () => void {
+    this.#ears.add(heard)
+    return () => void this.#ears.delete(heard)
+  }
+
+  /** The wire to the Ollama of a node whose URL is one of an agent; undefined for any other. */
+  wire(url: string): { send(out: Outgoing, receiver: Receiver): Call } | undefined {
+    if (url.startsWith(DIALLED)) return this.#dialled.wire(url)
+    if (!url.startsWith(AGENT)) return undefined
+    const node = decodeURIComponent(url.slice(AGENT.length))
+    return {
+      send: (out, receiver) =>
+        this.of(node)?.send(out, receiver) ?? refused(receiver, `the agent of ${node} is not here`),
+    }
+  }
+
+  /** Ends the lines of a node that attached, but those that came with this certificate. */
+  expel(node: string, why: Refusal, except?: string): void {
+    this.#attached.expel(node, why, except)
+  }
+
+  /** Agents may go elsewhere; calls go on until close(). */
+  stop(): void {
+    this.#server?.leave()
+    this.#attached.stop()
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.stop()
+    await this.#server?.close(graceMs)
+    this.#dialled.close()
+  }
+
+  /** A node is what its agent says, but for what people said of it here. */
+  async #welcome(node: string, { slots, residentMax, labels }: Hello): Promise<void> {
+    const known = this.#needs.fleet.state.get(node)
+    const spec = {
+      name: node,
+      url: agentUrl(node),
+      labels,
+      ...(slots !== undefined && { slots }),
+      ...(residentMax !== undefined && { residentMax }),
+      ...(known?.weight !== undefined && { weight: known.weight }),
+      ...(known?.hours && { hours: known.hours }),
+    }
+    await register(this.#needs, spec, 'agent', 'agent')
+  }
+}
