@@ -90,6 +90,7 @@ class LocalMachine implements Machine {
   readonly #free: Reading<number | undefined>
   readonly #gpus: readonly Reading<Found>[]
   #counters: Counters | undefined
+  #volume: Promise<unknown> = Promise.resolve()
 
   constructor({ clock, models, warn = () => {}, roots: given, tools = openTools(), platform }: MachineNeeds) {
     const roots = { ...ROOTS, ...given }
@@ -113,10 +114,10 @@ class LocalMachine implements Machine {
       return { ...known({ os }), ...(model === undefined ? {} : { cpu: { model } }) }
     })
     this.#disk = reading('the volume of the models', 'disk', async () =>
-      models === undefined ? undefined : await system.disk(models),
+      models === undefined ? undefined : await this.#onVolume(() => system.disk(models)),
     )
     this.#free = reading('free space for models', 'free', async () =>
-      models === undefined ? undefined : await system.freeBytes(models),
+      models === undefined ? undefined : await this.#onVolume(() => system.freeBytes(models)),
     )
     const memoryBytes = (): number | undefined => this.#pulse.latest?.memoryBytes
     this.#gpus = gpuReaders({
@@ -165,6 +166,13 @@ class LocalMachine implements Machine {
   close(): void {
     for (const reading of [this.#pulse, this.#bounds, this.#what, this.#disk, this.#free, ...this.#gpus])
       reading.close()
+  }
+
+  /** One after the other: a server of files that is gone holds a thread of the pool for each call, and there are four. */
+  #onVolume<T>(read: () => Promise<T>): Promise<T> {
+    const turn = this.#volume.then(read, read)
+    this.#volume = turn
+    return turn
   }
 
   /** Counters of now, and what went by since the last time. */
