@@ -160,6 +160,13 @@ export const knobs = {
     sentence: 'addresses that jobs and webhooks may call, beyond those of the public internet; repeatable',
     list: true,
   }),
+  agentCertificateMs: knob({
+    flag: 'agent-certificate',
+    value: 'DURATION',
+    default: 2_592_000_000,
+    parse: atLeast(60_000, durationMs),
+    sentence: 'how long the certificate of an agent lasts; agents renew it at two thirds of that',
+  }),
   queueMax: knob({
     flag: 'queue-max',
     value: 'N',

@@ -27,7 +27,7 @@ const HOUSE_MS = 7 * DAY_MS
  * Of clocks that do not agree. Only nodes look at when the house's certificates begin, and those are worth nothing before
  * that: a day. Only the house looks at when a node's begins, but for a house that dials, and its clock made it.
  */
-const BACKDATED_MS = { authority: DAY_MS, house: DAY_MS, node: 300_000 }
+export const BACKDATED_MS = { authority: DAY_MS, house: DAY_MS, node: 300_000 }
 export const KEY_MODE = 0o600
 
 export const pkiIn = (data: string): string => join(data, 'pki')

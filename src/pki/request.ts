@@ -1,6 +1,6 @@
 /** A key of the agent's own, which never leaves its machine, and the request to certify it. */
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
-import { pemOf } from './authority.ts'
+import { BACKDATED_MS, pemOf } from './authority.ts'
 import { bearerOf, fingerprintOf } from './bearer.ts'
 import { makeRequest } from './certificate.ts'
 import type { Identity } from './papers.ts'
@@ -21,7 +21,7 @@ export interface Described {
   readonly node: string
   readonly fingerprint: string
   /** Milliseconds since the epoch. */
-  readonly from: number
+  readonly issuedAt: number
   readonly until: number
 }
 
@@ -34,7 +34,8 @@ export function describe({ key, certificate, authority }: Identity): Described |
     if (bearer?.role !== 'node' || !own.checkPrivateKey(createPrivateKey(key))) return undefined
     if (!own.verify(issuer.publicKey)) return undefined
     const [from, until] = [own.validFromDate.getTime(), own.validToDate.getTime()]
-    return { node: bearer.node, fingerprint: fingerprintOf(own.raw), from, until }
+    const issuedAt = from + BACKDATED_MS.node
+    return { node: bearer.node, fingerprint: fingerprintOf(own.raw), issuedAt, until }
   } catch {
     return undefined
   }

@@ -24,6 +24,7 @@ FLAG                   VARIABLE                   VALUE                         
 --cloud                QUIPU_CLOUD                on                                      env
 --link-local           QUIPU_LINK_LOCAL           off                                     default
 --allow-callback       QUIPU_ALLOW_CALLBACKS      none                                    default
+--agent-certificate    QUIPU_AGENT_CERTIFICATE    720h                                    default
 --queue-max            QUIPU_QUEUE_MAX            64                                      env
 --client-queue-max     QUIPU_CLIENT_QUEUE_MAX     256                                     default
 --client-running-max   QUIPU_CLIENT_RUNNING_MAX   100000                                  default

@@ -121,6 +121,9 @@ is set wins over flags, and stays over restarts.
                           QUIPU_LINK_LOCAL]
   --allow-callback CIDR   addresses that jobs and webhooks may call, beyond those of the public
                           internet; repeatable [none; QUIPU_ALLOW_CALLBACKS]
+  --agent-certificate DURATION
+                          how long the certificate of an agent lasts; agents renew it at two thirds
+                          of that [720h; QUIPU_AGENT_CERTIFICATE]
   --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
                           QUIPU_QUEUE_MAX]
   --client-queue-max N    requests of one client that may wait; one more is refused with 503 and
@@ -232,7 +235,7 @@ whose, and what. When the connection breaks it comes back, and goes on where it 
   --after SEQ             begin after this fact
   --kind KIND             only facts about node, breaker, model, replica, request, delivery, policy,
                           setting, spool, signer, scrub, subscription, refusals, archive,
-                          forgetting, transfer; several with commas [all]
+                          forgetting, transfer, agent; several with commas [all]
   --type TYPE             only these facts, as node.lost; one that ends with a dot stands for all
                           that begin so; several with commas [all]
   --id ID                 only about this node, model, model@node, request or setting; several with
@@ -537,6 +540,9 @@ nodes. Every option can also be given as the variable named behind its default.
                           QUIPU_LINK_LOCAL]
   --allow-callback CIDR   addresses that jobs and webhooks may call, beyond those of the public
                           internet; repeatable [none; QUIPU_ALLOW_CALLBACKS]
+  --agent-certificate DURATION
+                          how long the certificate of an agent lasts; agents renew it at two thirds
+                          of that [720h; QUIPU_AGENT_CERTIFICATE]
   --queue-max N           requests that may wait; one more is refused with 503 and Retry-After [512;
                           QUIPU_QUEUE_MAX]
   --client-queue-max N    requests of one client that may wait; one more is refused with 503 and
