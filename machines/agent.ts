@@ -166,7 +166,7 @@ const decide: Decide<SnapshotFrom<typeof machine>, AgentCommand, AgentFact> = {
     if (data.before === before?.serial && at < before.until) {
       return [{ type: 'agent.renewed', data: { ...data, beforeUntil: before.until } }]
     }
-    throw new Refusal('agent.superseded', 'this node has another certificate by now; invite it again')
+    throw new Refusal('agent.outdated', 'this node has another certificate by now; invite it again')
   },
 
   'agent.revoke': (agent, { data }) => {

@@ -86,7 +86,7 @@ export class Joining {
     }
   }
 
-  /** Throws a Refusal `agent.superseded`, `agent.expired`, `agent.revoked`, `agent.unknown`, `agent.request`. */
+  /** Throws a Refusal `agent.outdated`, `agent.expired`, `agent.revoked`, `agent.unknown`, `agent.request`. */
   async renew(principal: Principal, { csr }: { csr: string }): Promise<IssuedCertificate> {
     if (principal.role !== 'node') throw new Refusal('agent.unknown', 'only the agent of a node renews')
     const { node, serial } = principal

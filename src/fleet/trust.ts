@@ -43,7 +43,7 @@ export class Trust {
     if (why !== undefined) throw why
     const { certificate, before } = agents.state.get(node)!
     if (now >= until) throw expired()
-    if (serial !== certificate?.serial && now >= (before?.takenUntil ?? 0)) throw superseded()
+    if (serial !== certificate?.serial && now >= (before?.takenUntil ?? 0)) throw outdated()
     const inside = this.#inside.get(node) ?? new Map<string, Timer>()
     if (inside.has(serial)) return
     this.#inside.set(node, inside)
@@ -66,7 +66,7 @@ export class Trust {
       return new Refusal('agent.revoked', `the agent of ${node} was sent away; it must be invited again`)
     }
     const known = serial === agent.certificate?.serial || serial === agent.before?.serial
-    return known ? undefined : superseded()
+    return known ? undefined : outdated()
   }
 
   #review(node: string): void {
@@ -89,6 +89,6 @@ function expired(): Refusal {
   return new Refusal('agent.expired', 'the certificate has expired; the node must be invited again')
 }
 
-function superseded(): Refusal {
-  return new Refusal('agent.superseded', 'this node has another certificate by now; invite it again')
+function outdated(): Refusal {
+  return new Refusal('agent.outdated', 'this node has another certificate by now; invite it again')
 }

@@ -58,7 +58,7 @@ const JOIN = '/quipu.v1.House/Join'
 const STATUSES: Statuses = {
   'agent.expired': 401,
   'agent.revoked': 403,
-  'agent.superseded': 401,
+  'agent.outdated': 401,
   'agent.unknown': 401,
 }
 /** Lines keep asking who calls; a certificate is read once. */

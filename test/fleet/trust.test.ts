@@ -23,7 +23,7 @@ t.test('who was never invited, and the house, are no agents', async t => {
   t.throws(() => trust.admit({ ...a, node: 'b' }), { code: 'agent.unknown' })
   const { serial, fingerprint, until } = a
   t.throws(() => trust.admit({ role: 'house', serial, fingerprint, until }), { code: 'agent.unknown' })
-  t.throws(() => trust.admit({ ...a, serial: 'B7' }), { code: 'agent.superseded' })
+  t.throws(() => trust.admit({ ...a, serial: 'B7' }), { code: 'agent.outdated' })
   t.same(expelled, [])
 })
 
@@ -43,7 +43,7 @@ t.test('who is revoked loses every line at once, and comes back with another tok
   for (const one of [a, next]) t.throws(() => trust.admit(one), { code: 'agent.revoked' })
   const again = await join('a')
   t.doesNotThrow(() => trust.admit(again))
-  t.throws(() => trust.admit(next), { code: 'agent.superseded' })
+  t.throws(() => trust.admit(next), { code: 'agent.outdated' })
 })
 
 t.test('a node that joins anew puts out whoever had its name', async t => {
@@ -52,8 +52,8 @@ t.test('a node that joins anew puts out whoever had its name', async t => {
   trust.admit(thief)
   const owner = await join('a')
   await clock.advance(0)
-  t.same(expelled, [['a', 'agent.superseded', thief.serial]])
-  t.throws(() => trust.admit(thief), { code: 'agent.superseded' })
+  t.same(expelled, [['a', 'agent.outdated', thief.serial]])
+  t.throws(() => trust.admit(thief), { code: 'agent.outdated' })
   t.doesNotThrow(() => trust.admit(owner))
 })
 
@@ -67,7 +67,7 @@ t.test('after a renewal the certificate before opens lines for an hour, and keep
   await clock.advance(3_599_999)
   t.doesNotThrow(() => trust.admit(first))
   await clock.advance(1)
-  t.throws(() => trust.admit(first), { code: 'agent.superseded' })
+  t.throws(() => trust.admit(first), { code: 'agent.outdated' })
   t.same(expelled, [])
   await clock.advance(10 * DAY_MS)
   t.same(expelled, [['a', 'agent.expired', first.serial]], 'until it ends')

@@ -63,7 +63,7 @@ t.test('who is trusted and invited again keeps its certificate until it has anot
     .when({ ...join('g'), data: { tokenHash: 'g', ...next } })
     .answers([{ type: 'agent.joined', data: next }], 'trusted')
   const back = { ...joined, data: next }
-  given(t, agent, invited, joined, invited, back).when(renew('A1')).refuses('agent.superseded')
+  given(t, agent, invited, joined, invited, back).when(renew('A1')).refuses('agent.outdated')
 })
 
 t.test('a certificate is renewed for the present one, before that ends', async t => {
@@ -73,7 +73,7 @@ t.test('a certificate is renewed for the present one, before that ends', async t
   given(t, agent, invited, joined)
     .when(renew('A1', at + 30 * DAY))
     .refuses('agent.expired')
-  given(t, agent, invited, joined).when(renew('B7')).refuses('agent.superseded')
+  given(t, agent, invited, joined).when(renew('B7')).refuses('agent.outdated')
   given(t, agent, invited).when(renew('A1')).refuses('agent.unknown')
   given(t, agent).when(renew('A1')).refuses('agent.unknown')
 })
@@ -97,7 +97,7 @@ t.test('an agent whose answer was lost renews with the one before, for an hour',
       [{ type: 'agent.renewed', data: { ...third, beforeUntil: renewed.data.beforeUntil } }],
       'trusted',
     )
-  lost.when({ type: 'agent.renew', at: renewed.at + HOUR, data: third }).refuses('agent.superseded')
+  lost.when({ type: 'agent.renew', at: renewed.at + HOUR, data: third }).refuses('agent.outdated')
 })
 
 t.test(
