@@ -1,6 +1,7 @@
 /** An agent, assembled top to bottom: one Ollama, what is done to it for a house, and the lines to that house. */
 import { isHere } from '../address.ts'
 import type { Clock } from '../clock.ts'
+import type { OllamaVariables } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { Ollama } from '../ollama/ollama.ts'
 import { type Dialling, plaintext } from '../rpc/credentials.ts'
@@ -9,6 +10,8 @@ import type { Probe } from '../rpc/limits.ts'
 import type { Hello } from '../rpc/messages.ts'
 import { Attachment } from './attach.ts'
 import { Commands } from './commands.ts'
+import type { Machine } from './hardware/machine.ts'
+import { Limits } from './limits.ts'
 import { listen } from './listen.ts'
 import { Relay } from './relay.ts'
 import type { AgentService } from './service.ts'
@@ -27,6 +30,12 @@ export interface AgentOptions {
   readonly listen?: string
   readonly slots?: number
   readonly residentMax?: number
+  /** Folders that Ollama's models may be in. */
+  readonly models?: readonly string[]
+  /** Whoever opened it closes it. */
+  readonly machine?: Machine
+  /** Ollama's variables, where the agent was started with them. */
+  readonly environment?: OllamaVariables
   readonly labels: Readonly<Record<string, string>>
   readonly statuses: Statuses
   /** The line to the house came up, or it went down, and why. */
@@ -48,9 +57,12 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   const startedAt = clock.now()
   const ollama = new Ollama(options.ollama, { linkLocal: true })
   const relay = new Relay({ ollama })
-  const commands = new Commands({ clock, ollama })
+  const commands = new Commands({ clock, ollama, changed: what => status.changed(what) })
   const inFlight = () => relay.count + commands.running
-  const status = new Status({ clock, ollama, name, version, startedAt, inFlight })
+  const { environment: own = {}, machine, models = [] } = options
+  const limits = new Limits({ url: ollama.url, own })
+  const about = { clock, ollama, name, version, startedAt, inFlight, limits, models }
+  const status: Status = new Status({ ...about, ...(machine && { machine }) })
   const service: AgentService = {
     status: (request, signal) => status.status(request, signal),
     watch: (request, signal) => status.watch(request, signal),
@@ -90,6 +102,7 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
       await Promise.all([attachment?.close(graceMs), server?.close(graceMs)])
       relay.close()
       commands.close()
+      status.close()
       await ollama.close()
     },
   }

@@ -42,8 +42,8 @@ export class Limits {
   readonly #url: string
   readonly #own: OllamaVariables
   readonly #proc: string
-  /** What the process with this socket was started with; it cannot become different. */
-  #known: { readonly inode: string; readonly told: OllamaVariables } | undefined
+  /** What the process with this socket was started with, where that may be read; neither can become different. */
+  #known: { readonly inode: string; readonly told: OllamaVariables | undefined } | undefined
 
   /** `own` is what the agent's own environment says. */
   constructor({
@@ -67,7 +67,7 @@ export class Limits {
     if (inode === undefined) return undefined
     if (this.#known?.inode === inode) return this.#known.told
     const told = await environmentOf(this.#proc, `socket:[${inode}]`)
-    this.#known = told && { inode, told }
+    this.#known = { inode, told }
     return told
   }
 }

@@ -53,16 +53,15 @@ interface Kept<T> {
 
 export class ModelsFolder {
   readonly #clock: Clock
-  readonly #dirs: readonly string[]
+  readonly #dir: string
   #manifests = new Map<string, Kept<Manifest | undefined>>()
   /** Lengths of the blobs that were looked for, by digest; undefined is absent. */
   #lengths: Kept<Map<string, number | undefined>> = { print: '', held: new Map() }
   #lengthsAt = Number.NEGATIVE_INFINITY
 
-  /** The first of these that is a models folder is read. */
-  constructor({ clock, dirs }: { readonly clock: Clock; readonly dirs: readonly string[] }) {
+  constructor({ clock, dir }: { readonly clock: Clock; readonly dir: string }) {
     this.#clock = clock
-    this.#dirs = dirs
+    this.#dir = dir
   }
 
   /**
@@ -74,14 +73,10 @@ export class ModelsFolder {
   }: {
     readonly fresh?: boolean
   } = {}): Promise<readonly ModelPresent[] | undefined> {
-    for (const dir of this.#dirs) {
-      const root = await inside(join(dir, 'manifests'))
-      if (root === undefined) continue
-      const found = await this.#scan(root)
-      if (found === undefined) continue
-      return this.#complete(found, await inside(join(dir, 'blobs')), fresh)
-    }
-    return undefined
+    const root = await inside(join(this.#dir, 'manifests'))
+    if (root === undefined) return undefined
+    const found = await this.#scan(root)
+    return found && this.#complete(found, await inside(join(this.#dir, 'blobs')), fresh)
   }
 
   async #scan(root: string): Promise<ReadonlyMap<string, Manifest> | undefined> {
