@@ -14,6 +14,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   subscribe: async () => (await import('./subscribe.ts')).subscribeBench(),
   embedding: async () => (await import('./embedding.ts')).embeddingBench(),
   mirror: async () => (await import('./mirror.ts')).mirrorBench(),
+  hardware: async () => (await import('./hardware.ts')).hardwareBench(),
 }
 
 const asked = process.argv.slice(2)

@@ -155,11 +155,10 @@ class LocalMachine implements Machine {
     else this.#pulse.want()
     const { memoryBytes: _, cores = [], ...pulse } = this.#pulse.value ?? {}
     return {
-      uptimeS: Math.floor(uptime()),
       cores,
       ...pulse,
       gpus: this.#gpus.flatMap(reading => reading.value?.loads ?? []),
-      ...known({ diskFreeBytes: this.#free.value }),
+      ...known({ uptimeS: uptimeS(), diskFreeBytes: this.#free.value }),
     }
   }
 
@@ -233,6 +232,15 @@ function shares(
     cores.push(one)
   }
   return cores
+}
+
+/** Some sandboxes refuse even that. */
+function uptimeS(): number | undefined {
+  try {
+    return Math.floor(uptime())
+  } catch {
+    return undefined
+  }
 }
 
 function least(...values: readonly (number | undefined)[]): number | undefined {

@@ -29,6 +29,8 @@ const AT_ONCE_MS = 1_000
 /** A read that takes long is made less often: it may take this part of the time, but is made once a minute. */
 const SHARE = 0.01
 const SPREAD_MAX_MS = 60_000
+/** Whoever asks at every other of its intervals, more or less, should not miss each by a hair. */
+const EARLY = 0.05
 /** After failures the next read comes later and later, up to this. */
 const BACKOFF_MAX_MS = 300_000
 
@@ -82,7 +84,7 @@ export class Reading<T> {
       if (this.#wantedAt !== Number.NEGATIVE_INFINITY) this.#gapMs = now - this.#wantedAt
       this.#wantedAt = now
     }
-    if (now >= this.#dueAt) this.#begin()
+    if (now + EARLY * this.#everyMs >= this.#dueAt) this.#begin()
   }
 
   /** Reads now, or joins the read that is under way. Resolves when it is over, at its deadline at the latest. */
