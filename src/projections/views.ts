@@ -4,6 +4,7 @@ import { archive } from './archive.ts'
 import { breakers } from './breakers.ts'
 import { catalog } from './catalog.ts'
 import { deliveries } from './deliveries.ts'
+import { demand } from './demand.ts'
 import { endings } from './endings.ts'
 import { estimates } from './estimates.ts'
 import { fleet } from './fleet.ts'
@@ -11,6 +12,7 @@ import { forgettings } from './forgettings.ts'
 import { history } from './history.ts'
 import { jobs } from './jobs.ts'
 import { keys } from './keys.ts'
+import { made } from './made.ts'
 import { policies } from './policies.ts'
 import { type Projection, restore } from './projection.ts'
 import { recent } from './recent.ts'
@@ -55,6 +57,8 @@ export const views = (kept: States = {}) => {
     forgettings: forgettings(),
     transfers: transfers(),
     agents: agents(),
+    demand: demand(),
+    made: made(),
   }
   for (const [name, view] of Object.entries(all) as [string, Projection<unknown>][]) {
     if (Object.hasOwn(kept, name)) restore(view, kept[name])

@@ -1,0 +1,228 @@
+/** The nodes as those see them who plan where models go: what each has, can hold, and is about to get. Pure. */
+import type { PolicyData } from '../../machines/policy.ts'
+import type { Destination } from '../../machines/transfer.ts'
+import { type Demand, labelsOf } from '../projections/demand.ts'
+import { type FleetNode, routable } from '../projections/fleet.ts'
+import type { Replica } from '../projections/residency.ts'
+import type { EndedTransfer, OpenTransfer } from '../projections/transfers.ts'
+
+/** What a machine can hold in memory, as far as its agent said so. */
+export interface Machine {
+  readonly memoryBytes?: number
+  readonly gpus: readonly { readonly memoryBytes?: number; readonly unified?: boolean }[]
+}
+
+export type PlannedNode = Pick<
+  FleetNode,
+  'name' | 'reach' | 'duty' | 'since' | 'labels' | 'slots' | 'weight'
+> & {
+  readonly equipment?: Machine
+  /** Something slows it down. */
+  readonly throttled?: object
+}
+
+export type PlannedPolicy = Pick<
+  PolicyData,
+  'nodes' | 'avoid' | 'prefer' | 'labels' | 'replicasMin' | 'replicasMax'
+> & { readonly setAt?: number }
+
+/** All there is to know. Times are milliseconds since the epoch. */
+export interface Scene {
+  readonly now: number
+  readonly nodes: Iterable<PlannedNode>
+  readonly policies: ReadonlyMap<string, PlannedPolicy>
+  /** By model, then by node. */
+  readonly replicas: ReadonlyMap<string, ReadonlyMap<string, Replica>>
+  readonly transfers: {
+    readonly open: ReadonlyMap<string, OpenTransfer>
+    readonly abandoned: ReadonlyMap<string, EndedTransfer>
+  }
+  /** Of the last day, by model. */
+  readonly demand: ReadonlyMap<string, Demand>
+  /** Models that Ollama's registry does not have. */
+  readonly made: ReadonlySet<string>
+  readonly sizeOf: (model: string) => number | undefined
+  /** On the volume that the node's models are on. */
+  readonly freeBytes: (node: string) => number | undefined
+  /** Requests that run there: of one model, or all. */
+  readonly running: (node: string, model?: string) => number
+  /** Requests that wait for the model. */
+  readonly waiting: (model: string) => number
+  /** Its breaker is open. */
+  readonly barred: (node: string) => boolean
+}
+
+/** How careful to be. */
+export interface Care {
+  /** For so long what is on a lost node still counts; and so long a node must be up before others are given up for it. */
+  readonly graceMs: number
+  /** So long a node must be up before anything is brought to it. */
+  readonly settleMs: number
+  /** What was given up is not tried again for so long. */
+  readonly restMs: number
+  /** So much of each disk stays free. */
+  readonly reserveBytes: number
+}
+
+export const CARE: Care = {
+  graceMs: 300_000,
+  settleMs: 30_000,
+  restMs: 3_600_000,
+  reserveBytes: 5_000_000_000,
+}
+
+/** One node. What is on its way there is taken off its disk already. */
+export interface Site {
+  readonly node: PlannedNode
+  readonly name: string
+  readonly hash: number
+  readonly weight: number
+  /** Why nothing is brought there, whatever the model. */
+  readonly barred: string | undefined
+  /** Lost for longer than the grace: what it has does not count. */
+  readonly gone: boolean
+  /** Up for longer than the grace, and at work: what it has can be counted on. */
+  readonly firm: boolean
+  readonly load: number
+  readonly gpuBytes: number
+  readonly memoryBytes: number | undefined
+  freeBytes: number | undefined
+}
+
+export type Fit = 'gpu' | 'memory' | 'none' | undefined
+
+/** What a model of unknown size is taken for. */
+const SIZE_PRIOR_BYTES = 5_000_000_000
+/** Beside its weights a model needs room for contexts and graphs; see docs/adr/0035. */
+const MEMORY_FACTOR = 1.15
+
+/** By name, in the order of names. */
+export function sitesOf(scene: Scene, care: Care): Map<string, Site> {
+  const nodes = [...scene.nodes].sort((a, b) => (a.name < b.name ? -1 : 1))
+  const sites = new Map(nodes.map(node => [node.name, siteOf(scene, care, node)]))
+  for (const transfer of scene.transfers.open.values()) {
+    const site = sites.get(transfer.node)
+    if (site !== undefined) promise(site, scene, transfer.model)
+  }
+  return sites
+}
+
+/** Takes what a model needs off the disk. */
+export function promise(site: Site, scene: Scene, model: string): void {
+  if (site.freeBytes !== undefined) site.freeBytes -= scene.sizeOf(model) ?? SIZE_PRIOR_BYTES
+}
+
+export function release(site: Site, scene: Scene, model: string): void {
+  if (site.freeBytes !== undefined) site.freeBytes += scene.sizeOf(model) ?? SIZE_PRIOR_BYTES
+}
+
+/** Does the policy let the model be there? */
+export function admits({ nodes, avoid, labels }: PlannedPolicy, node: PlannedNode): boolean {
+  if (nodes !== undefined && !nodes.includes(node.name)) return false
+  if (avoid?.includes(node.name)) return false
+  return labels === undefined || Object.entries(labels).every(([name, value]) => node.labels[name] === value)
+}
+
+/** In which memory the model fits whole; undefined where that is not known. */
+export function fitOf({ gpuBytes, memoryBytes }: Site, sizeBytes: number | undefined): Fit {
+  if (sizeBytes === undefined) return undefined
+  const needs = sizeBytes * MEMORY_FACTOR
+  if (needs <= gpuBytes) return 'gpu'
+  if (memoryBytes === undefined) return undefined
+  return needs <= memoryBytes ? 'memory' : 'none'
+}
+
+/** Is there room on the disk, beside what stays free? Yes where nobody knows. */
+export function hasRoom({ freeBytes }: Site, sizeBytes: number | undefined): boolean {
+  return freeBytes === undefined || freeBytes >= (sizeBytes ?? 0)
+}
+
+/** Of the requests for a model, how many this node could answer by its labels; all where none has any. */
+export function demandAt({ node }: Site, demand: Demand | undefined): number {
+  if (demand === undefined || demand.requests === 0) return 1
+  if (demand.byLabels.size === 1 && demand.byLabels.has('')) return 1
+  let able = 0
+  for (const [key, count] of demand.byLabels)
+    if (labelsOf(key).every(([name, value]) => node.labels[name] === value)) able += count
+  return able / demand.requests
+}
+
+export function destinationOf(
+  site: Site,
+  sizeBytes: number | undefined,
+  demand: Demand | undefined,
+  preferred: boolean,
+  excluded?: string,
+): Destination {
+  const fit = fitOf(site, sizeBytes)
+  return {
+    node: site.name,
+    freeBytes: site.freeBytes === undefined ? null : Math.round(site.freeBytes),
+    fit: fit === undefined || fit === 'none' ? null : fit,
+    load: Math.round(site.load * 100) / 100,
+    demand: Math.round(demandAt(site, demand) * 100) / 100,
+    ...(preferred && { preferred }),
+    ...(excluded !== undefined && { excluded }),
+  }
+}
+
+function siteOf(scene: Scene, care: Care, node: PlannedNode): Site {
+  const { name, reach, since, slots, weight = 1, equipment } = node
+  const forMs = scene.now - since
+  const free = scene.freeBytes(name)
+  return {
+    node,
+    name,
+    hash: hashOf(name),
+    weight,
+    barred: barOf(scene, care, node),
+    gone: reach === 'down' && forMs >= care.graceMs,
+    firm: routable(node as FleetNode) && forMs >= care.graceMs && !scene.barred(name),
+    load: scene.running(name) / Math.max(1, slots),
+    ...memoryOf(equipment),
+    freeBytes: free === undefined ? undefined : free - care.reserveBytes,
+  }
+}
+
+function barOf(scene: Scene, care: Care, node: PlannedNode): string | undefined {
+  if (node.reach === 'joining') return 'has not answered yet'
+  if (node.reach === 'down') return 'is down'
+  if (node.duty !== 'active') return 'is drained'
+  if (scene.now - node.since < care.settleMs) return 'came a moment ago'
+  if (scene.barred(node.name)) return 'its breaker is open'
+  return node.throttled === undefined ? undefined : 'is slowed down'
+}
+
+/** Memory that a card shares with the machine is counted once. */
+function memoryOf(equipment: Machine | undefined): Pick<Site, 'gpuBytes' | 'memoryBytes'> {
+  let gpuBytes = 0
+  let ownBytes = 0
+  for (const { memoryBytes = 0, unified = false } of equipment?.gpus ?? []) {
+    gpuBytes += memoryBytes
+    if (!unified) ownBytes += memoryBytes
+  }
+  const main = equipment?.memoryBytes
+  return { gpuBytes, memoryBytes: main === undefined ? undefined : main + ownBytes }
+}
+
+/** FNV-1a, 32 bits: short names, spread well enough by what mixes two of them. */
+export function hashOf(text: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash >>> 0
+}
+
+/**
+ * Weighted rendezvous: each node draws a lot for each model, the same one always, and the lowest wins. A node of weight 2
+ * wins twice as often as one of weight 1, and a new node takes from each of the others only what it wins.
+ * (Thaler and Ravishankar 1998; with weights: Schindelhauer and Schomaker 2005.)
+ */
+export function lotOf(model: number, { hash, weight }: Site): number {
+  let mixed = Math.imul(model ^ hash, 0x85ebca6b) ^ Math.imul(hash, 0xc2b2ae35)
+  mixed ^= mixed >>> 16
+  mixed = Math.imul(mixed, 0x7feb352d)
+  mixed ^= mixed >>> 15
+  mixed = Math.imul(mixed, 0x846ca68b)
+  mixed ^= mixed >>> 16
+  return -Math.log(((mixed >>> 0) + 0.5) / 2 ** 32) / weight
+}
