@@ -1,33 +1,16 @@
 /** What an agent told of its machine, as people read it. Pure. What was not told is unknown, and never 0. */
-import type { Equipment, GpuLoad, NodeStatus } from '../rpc/messages.ts'
+import type { Node, NodeStatus, Told } from '../gateway/schema.ts'
 import { type Bars, barOf } from './bars.ts'
 import { countOf, durationOf, sizeOf } from './quantities.ts'
 
 /** GET /quipu/nodes/:name/status, as much of it as is drawn. */
-export interface Heard {
-  readonly agent: 'none' | 'silent' | 'up'
-  /** How that stands, in words. */
-  readonly sentence: string
-  readonly throttled?: { readonly cause: string; readonly since: number }
-  /** How long ago the house heard the last of the status. */
-  readonly ageMs?: number
-  readonly status?: NodeStatus
-}
+export type Heard = Pick<Told<typeof NodeStatus>, 'agent' | 'sentence' | 'throttled' | 'ageMs' | 'status'>
+type Status = NonNullable<Heard['status']>
+type Equipment = NonNullable<Status['equipment']>
+type GpuLoad = NonNullable<Status['load']>['gpus'][number]
 
-/** What of it a row of GET /quipu/nodes has: shares from 0 to 1, all GPUs of a node as one. */
-export interface Gauges {
-  /** What they are called, one a GPU; none where there is none. */
-  readonly gpus?: readonly string[]
-  readonly vramBytes?: number
-  readonly vramUsedBytes?: number
-  readonly gpu?: number
-  readonly cpu?: number
-  readonly memoryBytes?: number
-  readonly memoryFreeBytes?: number
-  /** Of the hottest. */
-  readonly temperatureC?: number
-  readonly ageMs: number
-}
+/** What of it a row of GET /quipu/nodes has. */
+export type Gauges = NonNullable<Told<typeof Node>['hardware']>
 
 /** `2 × RTX 4090`, `none`, `unknown`: for a column. */
 export function gpusOf(gpus: readonly string[] | undefined): string {
@@ -85,7 +68,7 @@ export function hardwareLines({ sentence, throttled, ageMs, status }: Heard, now
   ]
 }
 
-function agentOf({ identity, at }: NodeStatus): string {
+function agentOf({ identity, at }: Status): string {
   if (identity === undefined) return 'unknown'
   return `${identity.agentVersion || 'unknown'}, up ${durationOf(Math.max(0, at - identity.startedAt))}`
 }
@@ -111,7 +94,7 @@ function swapOf(used: number | undefined, total: number | undefined, bars: Bars)
   return total === 0 ? [['swap', 'none']] : [['swap', filled(used, total, bars)]]
 }
 
-function gpuLines({ equipment, load }: NodeStatus, bars: Bars): Lines {
+function gpuLines({ equipment, load }: Status, bars: Bars): Lines {
   const { gpus = [], gpusKnown = false } = equipment ?? {}
   if (gpus.length === 0) return [['GPU', gpusKnown ? 'none' : 'unknown']]
   const lines = gpus.flatMap((gpu, i): (readonly [string, string])[] => {
@@ -146,7 +129,7 @@ function diskOf(disk: Equipment['disk'], free: number | undefined, bars: Bars): 
   return `${filled(used, disk.sizeBytes, bars)}${left}, ${kind}`
 }
 
-function limitsOf(limits: NodeStatus['limits']): string {
+function limitsOf(limits: Status['limits']): string {
   const told = [
     ['requests at once', limits?.numParallel],
     ['models in memory', limits?.maxLoadedModels],

@@ -13,7 +13,7 @@ import { plain, say, sayJson, tinted } from './terminal.ts'
 import type { NodeRow } from './top/picture.ts'
 import { type Given, jsonOption, listOf, misused, textOf, type Verb, wholeOf } from './verb.ts'
 
-type Whole = Told<typeof NodeInFull> & Pick<NodeRow, 'throttled'>
+type Whole = Told<typeof NodeInFull>
 
 export const nodes: Verb = {
   usage: [

@@ -32,7 +32,7 @@ t.test('a machine without a GPU has none; one that was not searched may have som
 })
 
 t.test('an agent that is silent is said to be, with how long it is slow already', async t => {
-  const throttled = { cause: 'heat', since: AT - 90_000 }
+  const throttled = { cause: 'heat', since: AT - 90_000 } as const
   const lines = hardwareLines({ agent: 'silent', sentence: 'not heard for 3 m', throttled }, AT, ASCII)
   t.same(lines, [
     ['agent', 'not heard for 3 m'],

@@ -13,9 +13,11 @@ import {
   ModelsTable,
   misfits,
   NodeInFull,
+  NodeStatus,
   Nodes,
   Policies,
   Queue,
+  QueueStats,
   RequestInFull,
   RequestStatsTable,
   Requests,
@@ -29,12 +31,18 @@ import {
   Why,
 } from '../../src/gateway/schema.ts'
 import * as recorded from './recorded.ts'
+import { busy, heard, mute } from './top/pictures.ts'
 
 const kept: readonly (readonly [string, TSchema, unknown])[] = [
   ['nodes', Nodes, recorded.nodes],
   ['a node', NodeInFull, recorded.nodeInFull],
   ['a silent node', NodeInFull, recorded.nodeThatIsSilent],
+  ['nodes with agents', Nodes, busy.nodes],
+  ['what an agent said', NodeStatus, heard],
+  ['what little an agent said', NodeStatus, mute],
   ['models', Models, recorded.models],
+  ['models of a busy house', Models, busy.models],
+  ['figures of the queue', QueueStats, busy.counts],
   ['policies', Policies, recorded.policies],
   ['the queue', Queue, recorded.queue],
   ['jobs', Jobs, recorded.jobs],

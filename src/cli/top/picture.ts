@@ -1,12 +1,9 @@
 /** What `quipu top` shows: what a house said of itself at one moment, and what somebody wants to see of it. Plain data. */
 import type { Index, Model, Node, QueueStats, Told, Waiting } from '../../gateway/schema.ts'
-import type { Gauges, Heard } from '../hardware.ts'
+import type { Heard } from '../hardware.ts'
 
 export type HouseRow = Told<typeof Index>
-export type NodeRow = Told<typeof Node> & {
-  readonly hardware?: Gauges
-  readonly throttled?: { readonly cause: string; readonly since: number }
-}
+export type NodeRow = Told<typeof Node>
 export type ModelRow = Told<typeof Model>
 export type WaitingRow = Told<typeof Waiting>
 export type Counts = Told<typeof QueueStats>

@@ -1,6 +1,7 @@
 /** Houses to look at: with agents that know much, little and nothing, with names that nobody should have given. */
-import type { Heard } from '../../../src/cli/hardware.ts'
+
 import type { ModelRow, NodeRow, Picture, WaitingRow } from '../../../src/cli/top/picture.ts'
+import type { NodeStatus, Told } from '../../../src/gateway/schema.ts'
 import * as recorded from '../recorded.ts'
 
 export const AT = Date.UTC(2026, 0, 31, 9, 6, 7, 250)
@@ -157,8 +158,12 @@ export const calm: Picture = {
   transfers: [],
 }
 
-export const heard: Heard & { readonly node: string } = {
+type Heard = Told<typeof NodeStatus>
+
+export const heard: Heard = {
   node: 'gpu-a',
+  version: '0.33.0',
+  replicas: [],
   agent: 'up',
   sentence: 'attached',
   ageMs: 1_200,
@@ -218,4 +223,12 @@ export const heard: Heard & { readonly node: string } = {
 }
 
 /** What an agent tells that may read nothing at all. */
-export const mute: Heard = { agent: 'up', sentence: 'attached', ageMs: 0, status: { at: AT } }
+export const mute: Heard = {
+  node: 'closet',
+  version: '',
+  replicas: [],
+  agent: 'up',
+  sentence: 'attached',
+  ageMs: 0,
+  status: { at: AT },
+}
