@@ -29,6 +29,15 @@ export async function sizeBytes(folder: string): Promise<number> {
   return blocks * bsize
 }
 
+/**
+ * A volume that shares a pool with others (ZFS, or a server's) is as large as those leave it, and another size each time it
+ * is asked. Such a size stays what it was until it is a tenth off.
+ */
+export function steady(before: number | undefined, now: number | undefined): number | undefined {
+  if (before === undefined || now === undefined) return now
+  return Math.abs(now - before) <= before / 10 ? before : now
+}
+
 export interface Mount {
   /** `254:1`: of the device, or made up. */
   readonly device: string

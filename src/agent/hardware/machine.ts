@@ -7,6 +7,7 @@ import { availableParallelism, uptime } from 'node:os'
 import type { Clock } from '../../clock.ts'
 import type { Equipment, Load } from '../../rpc/messages.ts'
 import { type Bounds, cpuUsed, findBounds, inContainer, memoryUsed } from './cgroup.ts'
+import { steady } from './disk.ts'
 import { ROOTS, type Roots } from './files.ts'
 import type { Found } from './gpus.ts'
 import { linuxSystem } from './linux.ts'
@@ -113,9 +114,13 @@ class LocalMachine implements Machine {
       const [os, model] = await Promise.all([system.os(signal), system.cpuModel()])
       return { ...known({ os }), ...(model === undefined ? {} : { cpu: { model } }) }
     })
-    this.#disk = reading('the volume of the models', 'disk', async () =>
-      models === undefined ? undefined : await this.#onVolume(() => system.disk(models)),
-    )
+    this.#disk = reading('the volume of the models', 'disk', async () => {
+      if (models === undefined) return undefined
+      const disk = await this.#onVolume(() => system.disk(models))
+      return (
+        disk && { ...disk, ...known({ sizeBytes: steady(this.#disk.latest?.sizeBytes, disk.sizeBytes) }) }
+      )
+    })
     this.#free = reading('free space for models', 'free', async () =>
       models === undefined ? undefined : await this.#onVolume(() => system.freeBytes(models)),
     )
@@ -126,7 +131,13 @@ class LocalMachine implements Machine {
       platform: platform ?? process.platform,
       memoryBytes,
       monotonic: clock.monotonic,
-    }).map(({ name, read }) => reading(name, 'gpus', read))
+    }).map(({ name, read }) =>
+      reading(name, 'gpus', async signal => {
+        // How much of the machine's memory a GPU may use is not told before that is known: it would be told twice.
+        if (!this.#pulse.tried) await this.#pulse.fresh()
+        return await read(signal)
+      }),
+    )
     // Shares of time need a beginning.
     this.#pulse.want()
     this.#bounds.want()

@@ -118,7 +118,7 @@ const SHARING = /\b(?:Orin|Thor|Xavier|Tegra|GB10|Jetson)\b/i
 
 /** undefined for `[N/A]`, `[Not Supported]`, `[Insufficient Permissions]`, `[Unknown Error]`, `[GPU is lost]`, `ERR!`. */
 function figure(cell: string | undefined): number | undefined {
-  return cell !== undefined && /^\d+(?:\.\d+)?$/.test(cell) ? Number(cell) : undefined
+  return cell !== undefined && /^\d{1,15}(?:\.\d+)?$/.test(cell) ? Number(cell) : undefined
 }
 
 function bytes(mebibytes: number | undefined): number | undefined {

@@ -147,5 +147,5 @@ function mebibytes(value: unknown): number | undefined {
 }
 
 function number(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d+(?:\.\d+)?$/.test(text.trim()) ? Number(text) : undefined
+  return text !== undefined && /^\d{1,18}(?:\.\d+)?$/.test(text.trim()) ? Number(text) : undefined
 }

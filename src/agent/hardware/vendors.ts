@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { readAmd } from './amd.ts'
 import { appleReader } from './apple.ts'
-import { exists, type Roots, text } from './files.ts'
+import { exists, type Roots, text, word } from './files.ts'
 import { type Found, NONE } from './gpus.ts'
 import { readIntel } from './intel.ts'
 import { driversOwn, nvidiaReader } from './nvidia.ts'
@@ -49,21 +49,32 @@ export function gpuReaders(needs: GpuReaderNeeds): readonly GpuReader[] {
 
 function nvidia({ tools, roots, memoryBytes }: GpuReaderNeeds, bus: Bus): GpuReader {
   const reader = nvidiaReader(tools, memoryBytes)
+  let last: Found | undefined
   return {
     name: 'GPUs by nvidia-smi',
     async read(signal) {
       const cards = await bus.cards()
       const windows = await underWindows(roots)
-      const there = of(cards, 'nvidia').length > 0 || (await onBoard(roots))
+      const mine = of(cards, 'nvidia')
       // A tool that came with an image is not asked for cards that are not there.
-      if (cards !== undefined && !there && !windows) return NONE
-      if ((await tools.find('nvidia-smi')) !== undefined) {
-        const found = await reader.read(signal)
-        return windows ? { ...found, known: false } : found
-      }
-      return { gpus: await driversOwn(roots), loads: [], known: false }
+      if (cards !== undefined && mine.length === 0 && !windows && !(await onBoard(roots))) return NONE
+      if ((await tools.find('nvidia-smi')) === undefined)
+        return { gpus: await driversOwn(roots), loads: [], known: false }
+      // A laptop's card that sleeps would be woken up each time, and never sleep again.
+      if (last !== undefined && mine.length > 0 && (await allAsleep(roots, mine)))
+        return { ...last, loads: [] }
+      const found = await reader.read(signal)
+      last = windows ? { ...found, known: false } : found
+      return last
     },
   }
+}
+
+async function allAsleep({ sys }: Roots, cards: readonly Card[]): Promise<boolean> {
+  const states = await Promise.all(
+    cards.map(({ address }) => word(join(sys, 'bus/pci/devices', address, 'power/runtime_status'))),
+  )
+  return states.every(state => state === 'suspended')
 }
 
 /** A name that a tool was asked for in vain is asked for again after so long. */

@@ -183,6 +183,31 @@ t.test('a tool that hangs holds nobody up; what it told goes stale, and there is
   t.match(warned, [/./, /can be read again/])
 })
 
+t.test('a laptop’s card is asked once, and then left asleep while it sleeps', async t => {
+  const { tools, dir } = await programs(t, {
+    'nvidia-smi': `echo x >> "$(/usr/bin/dirname "$0")/runs"; /bin/cat ${H100}`,
+  })
+  const roots = await machineRoots(t, {
+    sys: [NVIDIA, 'bus/pci/devices/0000:19:00.0/power/runtime_status = suspended'],
+    proc: proc(),
+  })
+  const machine = open(t, { tools, roots })
+  t.equal((await machine.equipment()).gpus.length, 4)
+  t.match(await machine.equipment(true), { gpusKnown: true, gpus: { length: 4 } })
+  t.same((await machine.load()).gpus, [])
+  t.equal(await readFile(join(dir, 'runs'), 'utf8'), 'x\n')
+  await unpack(roots.sys, 'bus/pci/devices/0000:19:00.0/power/runtime_status = active')
+  await machine.equipment(true)
+  t.equal((await machine.load()).gpus.length, 4)
+})
+
+t.test('a chip that shares the machine’s memory is told of once, with the right size', async t => {
+  const gb10 = join(import.meta.dirname, 'fixtures/nvidia/gb10.csv')
+  const { tools } = await programs(t, { 'nvidia-smi': `/bin/cat ${gb10}` })
+  const machine = open(t, { tools, roots: await machineRoots(t, { sys: [NVIDIA], proc: proc() }) })
+  t.match((await machine.equipment()).gpus, [{ unified: true, memoryBytes: 8_192_000_000 }])
+})
+
 t.test('rates are of the time between two readings; the first has none', async t => {
   const clock = virtualClock()
   const roots = await machineRoots(t, { sys: [EMPTY_BUS], proc: proc(100, 900, 1_000) })

@@ -3,7 +3,7 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { cpuUsed, findBounds, inContainer, memoryUsed } from '../../../src/agent/hardware/cgroup.ts'
-import { findMount, freeBytes, linuxDisk, sizeBytes } from '../../../src/agent/hardware/disk.ts'
+import { findMount, freeBytes, linuxDisk, sizeBytes, steady } from '../../../src/agent/hardware/disk.ts'
 import { linuxSystem } from '../../../src/agent/hardware/linux.ts'
 import {
   passed,
@@ -252,4 +252,9 @@ t.test('a folder that is not there yet is on the volume of the nearest one that 
   t.ok(disk!.fileSystem.length > 1)
   t.equal(disk!.sizeBytes, size)
   t.equal(await linuxDisk(await machineRoots(t, {}), dir), undefined, 'without a list of mounts')
+})
+
+t.test('a volume of a pool that others use is the same size until it is a tenth off', async t => {
+  t.same([steady(undefined, 100), steady(100, 95), steady(100, 110), steady(100, 89)], [100, 100, 100, 89])
+  t.same([steady(100, 111), steady(100, undefined)], [111, undefined])
 })
