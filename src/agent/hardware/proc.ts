@@ -62,10 +62,10 @@ export function readTraffic(text: string): ReadonlyMap<string, Traffic> {
   for (const line of text.split('\n')) {
     const [, name, rest] = /^\s*([^\s:]+):\s*(.+)$/.exec(line) ?? []
     if (name === undefined || name === 'lo') continue
-    const figures = rest!.split(/\s+/).map(Number)
-    const [receivedBytes, sentBytes] = [figures[0], figures[8]]
-    if (Number.isFinite(receivedBytes) && Number.isFinite(sentBytes))
-      traffic.set(name, { receivedBytes: receivedBytes!, sentBytes: sentBytes! })
+    const figures = rest!.split(/\s+/)
+    const [received = '', sent = ''] = [figures[0], figures[8]]
+    if (/^\d{1,20}$/.test(received) && /^\d{1,20}$/.test(sent))
+      traffic.set(name, { receivedBytes: Number(received), sentBytes: Number(sent) })
   }
   return traffic
 }
