@@ -119,9 +119,10 @@ export class Agents implements Links {
     }
   }
 
-  /** Ends the lines of a node that attached, but those that came with this certificate. */
-  expel(node: string, why: Refusal, except?: string): void {
-    this.#attached.expel(node, why, except)
+  /** Ends the lines of a node, with the calls on them: those that came with this certificate, or all. */
+  expel(node: string, why: Refusal, serial?: string): void {
+    this.#attached.expel(node, why, serial)
+    this.#dialled.expel(node)
   }
 
   /** Agents may go elsewhere; calls go on until close(). */

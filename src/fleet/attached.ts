@@ -50,10 +50,15 @@ interface Agent {
   /** The connection that a stream came over last. */
   connection: object | undefined
   readonly idle: Idle[]
-  /** All streams, by who showed which certificate. */
-  readonly streams: Map<Stream, string | undefined>
+  /** All of them, idle or not. */
+  readonly streams: Set<Stream>
   readonly waiting: Set<Waiting>
   up: boolean
+}
+
+interface Line {
+  readonly serial: string | undefined
+  cut(why: Refusal): void
 }
 
 interface Waiting {
@@ -69,6 +74,8 @@ interface Idle {
 export class Attached {
   readonly #needs: AttachedNeeds
   readonly #agents = new Map<string, Agent>()
+  /** Every stream of a node, those that an earlier run of its agent has calls on, too. */
+  readonly #lines = new Map<string, Set<Line>>()
   #stopped = false
 
   constructor(needs: AttachedNeeds) {
@@ -89,13 +96,22 @@ export class Attached {
     let taken: Ears<Answer> | undefined
     let agent: Agent | undefined
     let node = ''
+    let line: Line | undefined
     const late = this.#needs.clock.after(HELLO_MS, () => {
       stream.refuse(new Refusal('agent.order', 'a stream begins with hello, and none came'))
     })
     const leave = (): void => {
       over = true
       late.cancel()
+      if (line !== undefined) this.#forget(node, line)
       if (agent !== undefined) this.#leave(node, agent, stream)
+    }
+    const cut = (why: Refusal): void => {
+      leave()
+      if (taken === undefined) return stream.refuse(why)
+      // Words would wait behind what is still to be sent.
+      stream.cancel()
+      taken.gone(new Failure('agent.broken', why.message, { retryable: true, cause: why }))
     }
     const idle: Idle = {
       stream,
@@ -108,6 +124,8 @@ export class Attached {
       const identity = this.#needs.identify(caller, hello)
       node = identity.node
       agent = this.#enter(identity, hello, stream)
+      line = { serial: identity.serial, cut }
+      this.#lines.set(node, (this.#lines.get(node) ?? new Set()).add(line))
       await agent.ready
       if (!agent.streams.has(stream)) return
       stream.accept()
@@ -193,14 +211,10 @@ export class Attached {
     return giveUp
   }
 
-  /** Ends all lines of a node but those that came with this certificate. */
-  expel(node: string, why: Refusal, except?: string): void {
-    const agent = this.#agents.get(node)
-    if (agent === undefined) return
-    for (const [stream, serial] of [...agent.streams]) {
-      if (except !== undefined && serial === except) continue
-      this.#leave(node, agent, stream)
-      stream.refuse(why)
+  /** Ends the lines of a node, with the calls on them: those that came with this certificate, or all. */
+  expel(node: string, why: Refusal, serial?: string): void {
+    for (const line of [...(this.#lines.get(node) ?? [])]) {
+      if (serial === undefined || line.serial === serial) line.cut(why)
     }
   }
 
@@ -212,7 +226,7 @@ export class Attached {
     }
   }
 
-  #enter({ node, serial }: Identity, hello: Hello, stream: Stream): Agent {
+  #enter({ node }: Identity, hello: Hello, stream: Stream): Agent {
     if (this.#stopped) throw STOPPING
     const present = this.#agents.get(node)
     const agent = present?.session === hello.session ? present : this.#succeed(node, hello, present)
@@ -226,7 +240,7 @@ export class Attached {
         old.stream.cancel()
       }
     }
-    agent.streams.set(stream, serial)
+    agent.streams.add(stream)
     return agent
   }
 
@@ -247,7 +261,7 @@ export class Attached {
       ready: this.#needs.welcome(node, hello),
       connection: undefined,
       idle: [],
-      streams: new Map(),
+      streams: new Set(),
       waiting: present?.waiting ?? new Set(),
       up: false,
     }
@@ -273,6 +287,12 @@ export class Attached {
     this.#agents.delete(node)
     for (const { failed } of [...agent.waiting]) failed(gone(node))
     if (agent.up) this.#needs.heard(node, false)
+  }
+
+  #forget(node: string, line: Line): void {
+    const lines = this.#lines.get(node)
+    lines?.delete(line)
+    if (lines?.size === 0) this.#lines.delete(node)
   }
 
   #lent(node: string, agent: Agent, { stream, take }: Idle): Lent {

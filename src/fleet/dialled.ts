@@ -65,6 +65,15 @@ export class Dialled {
     }
   }
 
+  /** Ends the line to a node, with the calls on it, and dials anew: whoever may not be called is not let in there. */
+  expel(node: string): void {
+    const line = this.#lines.get(node)
+    if (line === undefined) return
+    this.#drop(node)
+    line.channel.cut()
+    this.#open(node, line.url)
+  }
+
   close(): void {
     for (const node of [...this.#lines.keys()]) this.#drop(node)
   }

@@ -29,9 +29,16 @@ export interface CallOptions {
   readonly deadlineMs?: number
 }
 
+interface Running {
+  cancel(): void
+  once(event: 'status', heard: () => void): unknown
+}
+
 export class Channel {
   readonly #clock: Clock
   readonly #client: Client
+  /** Under way. */
+  readonly #calls = new Set<Running>()
 
   constructor({ clock, address, dialling, probe }: ChannelNeeds) {
     this.#clock = clock
@@ -107,6 +114,7 @@ export class Channel {
       this.#options(options),
       (error, answer) => (error === null ? resolve(answer as Out) : reject(heardNo(error))),
     )
+    this.#begun(call)
     return until(options.signal, () => call.cancel(), promise)
   }
 
@@ -125,6 +133,7 @@ export class Channel {
       new Metadata(),
       this.#options(options),
     )
+    this.#begun(call)
     const leave = (): void => call.cancel()
     options.signal?.addEventListener('abort', leave)
     try {
@@ -147,11 +156,24 @@ export class Channel {
       new Metadata(),
       {},
     )
+    this.#begun(call)
     return ofClient(call as unknown as ClientDuplexStream<Out, In>)
   }
 
+  /** Calls go on until they have ended. */
   close(): void {
     this.#client.close()
+  }
+
+  /** Breaks off every call, and closes. */
+  cut(): void {
+    for (const call of [...this.#calls]) call.cancel()
+    this.close()
+  }
+
+  #begun(call: Running): void {
+    this.#calls.add(call)
+    call.once('status', () => void this.#calls.delete(call))
   }
 
   #options({ deadlineMs }: CallOptions): { deadline?: Date } {

@@ -78,18 +78,27 @@ export function listeningAgent(papers: Papers): ServerCredentials {
 
 /** From an agent to its house. */
 export function toHouse(papers: Papers): Dialling {
-  return dialling(papers, bearer => bearer?.role === 'house', 'this house')
+  return dialling(papers, house)
 }
 
-/** From the house to an agent that listens. */
-export function toAgent(papers: Papers, node: string): Dialling {
-  return dialling(papers, bearer => bearer?.role === 'node' && bearer.node === node, `the node ${node}`)
+/** From the house to an agent that listens, if the gate lets it be called. */
+export function toAgent(papers: Papers, node: string, gate: Gate): Dialling {
+  return dialling(papers, shown => {
+    if (shown?.role !== 'node' || shown.node !== node) return not(`the node ${node}`, shown)
+    try {
+      gate(shown)
+      return undefined
+    } catch (error) {
+      if (error instanceof Refusal) return error
+      throw error
+    }
+  })
 }
 
 /** To a house that is known by its authority only, by somebody who has nothing to show. */
 export function toHouseOf(authority: string): Dialling {
   const secured = ChannelCredentials.createSsl(Buffer.from(authority), null, null, {
-    checkServerIdentity: checking(bearer => bearer?.role === 'house', 'this house'),
+    checkServerIdentity: checking(house),
   })
   return { credentials: secured, options: { 'grpc.ssl_target_name_override': SERVER_NAME } }
 }
@@ -196,22 +205,27 @@ function contextOf({ key, certificate, authority }: Identity): SecureContextOpti
   return { key, cert: certificate, ca: authority, minVersion: 'TLSv1.3' }
 }
 
-function dialling(papers: Papers, fits: (bearer: Bearer | undefined) => boolean, whom: string): Dialling {
+/** What is wrong with whoever answers. */
+type Check = (shown: Principal | undefined) => Error | undefined
+
+function dialling(papers: Papers, check: Check): Dialling {
   const provider = providerOf(papers)
   const secured = experimental.createCertificateProviderChannelCredentials(provider, provider, {
-    checkServerIdentity: checking(fits, whom),
+    checkServerIdentity: checking(check),
   })
   return { credentials: secured, options: { 'grpc.ssl_target_name_override': SERVER_NAME } }
 }
 
-function checking(fits: (bearer: Bearer | undefined) => boolean, whom: string) {
-  return (_host: string, { raw }: PeerCertificate): Error | undefined => {
-    const bearer = bearerOf(raw)
-    if (fits(bearer)) return undefined
-    const shown =
-      bearer === undefined ? 'nobody' : bearer.role === 'house' ? 'the house' : `the node ${bearer.node}`
-    return new Error(`whoever answers is not ${whom}: the certificate speaks for ${shown}`)
-  }
+/** In the place of a look at the host's name: by then TLS has verified who signed it, and when. */
+function checking(check: Check) {
+  return (_host: string, certificate: PeerCertificate): Error | undefined => check(principal(certificate))
+}
+
+const house: Check = shown => (shown?.role === 'house' ? undefined : not('this house', shown))
+
+function not(whom: string, shown: Principal | undefined): Error {
+  const who = shown === undefined ? 'nobody' : shown.role === 'house' ? 'the house' : `the node ${shown.node}`
+  return new Error(`whoever answers is not ${whom}: the certificate speaks for ${who}`)
 }
 
 /** grpc-js asks for a provider; ours knows at once, and tells again when there is something new. */

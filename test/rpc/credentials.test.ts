@@ -118,7 +118,11 @@ t.test('an agent that listens takes orders from its house only', async t => {
   const pki = await trusted(t)
   const address = await serve(t, listeningAgent(pki.node('a')), agent)
   const cancel = (papers: Papers, node: string) =>
-    dial(t, address, toAgent(papers, node)).ask(agentService, 'CancelModelCommand', { id: 'c' }, DEADLINE)
+    dial(
+      t,
+      address,
+      toAgent(papers, node, () => {}),
+    ).ask(agentService, 'CancelModelCommand', { id: 'c' }, DEADLINE)
   t.same(await cancel(pki.house, 'a'), { cancelled: true })
   await t.rejects(cancel(pki.house, 'b'), { code: 'rpc.broken', message: /is not the node b/ })
   await t.rejects(cancel(pki.node('b'), 'a'), { code: 'agent.unknown' })
