@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import { Refusal } from '../machines/entity.ts'
 import { replicaId } from '../machines/replica.ts'
 import { Archivist } from './archive/archivist.ts'
 import { Budget } from './archive/budget.ts'
@@ -15,6 +16,7 @@ import type { Config } from './config.ts'
 import { Engine } from './engine/engine.ts'
 import { Failure } from './failure.ts'
 import { Agents } from './fleet/agents.ts'
+import { openCertified } from './fleet/certified.ts'
 import { drain } from './fleet/drain.ts'
 import { Health } from './fleet/health.ts'
 import { inPlainText, strangers } from './fleet/introductions.ts'
@@ -23,6 +25,7 @@ import { discover, type Found, register } from './fleet/register.ts'
 import { Watching } from './fleet/watching.ts'
 import { Forgetting } from './forgetting/forgetting.ts'
 import { Admission } from './gateway/admission.ts'
+import { agentDoors } from './gateway/agents.ts'
 import { Bodies } from './gateway/body.ts'
 import { checkpointDoors } from './gateway/checkpoints.ts'
 import { control } from './gateway/control.ts'
@@ -171,9 +174,21 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const spool = await openSpool({ dir, clock, bytesMax: config.spoolMaxBytes })
     closing.push(() => spool.close())
 
+    /** Where agents attach, from when they can. */
+    let attach: string | undefined
+    const trust = startConfig.insecure
+      ? undefined
+      : await openCertified({
+          ...common,
+          dir,
+          needed: startConfig.agents !== 'off',
+          warn,
+          expel: (...order) => agents.expel(...order),
+        })
+    closing.push(() => trust?.close())
     const agents = new Agents({
       ...common,
-      introductions: startConfig.insecure ? inPlainText : strangers,
+      introductions: startConfig.insecure ? inPlainText : (trust?.introductions ?? strangers),
       look: name => look(name),
       onBug,
     })
@@ -368,6 +383,17 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         await app.register(events, { ...common, ...reading, named })
         await app.register(checkpointDoors, { ...common, checkpoints })
         await app.register(subscriptions, { ...common, ...reading, named })
+        await app.register(agentDoors, {
+          ...common,
+          attachAt() {
+            if (attach !== undefined && trust !== undefined) return attach
+            const why = startConfig.insecure
+              ? 'this house speaks with agents in plain text (--insecure), so there is nothing to join'
+              : 'this house listens for no agents; start it with --agents HOST:PORT'
+            throw new Refusal('agent.off', why)
+          },
+          invite: (...order) => trust!.joining.invite(...order),
+        })
         await app.register(mirrorDoor, { ...common, mirror })
         await app.register(gauges.plugin)
       },
@@ -395,6 +421,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         wish: request => seats.wish(request),
       }),
       agents.reactor,
+      ...(trust === undefined ? [] : [trust.reactor]),
       health.reactor,
       watching.reactor,
       keeper.reactor,
@@ -425,7 +452,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         : await openGrpc({ ...common, ...reading, onBug }, startConfig.grpc)
     if (grpc !== undefined) closing.push(() => grpc.close())
     closing.push(() => agents.close(CUT_MS))
-    const attach =
+    attach =
       startConfig.agents === 'off'
         ? undefined
         : await agents.listenFor({ where: startConfig.agents, statuses })

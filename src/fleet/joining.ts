@@ -14,8 +14,8 @@ import type { Naming } from '../naming.ts'
 import { nodeNamePattern } from '../nodename.ts'
 import type { Authority, Issued } from '../pki/authority.ts'
 import { newToken, readToken, tokenHash } from '../pki/token.ts'
-import type { AgentsProjection } from '../projections/agents.ts'
-import { invitedWith } from '../projections/agents.ts'
+import type { TrustedProjection } from '../projections/trusted.ts'
+import { invitedWith } from '../projections/trusted.ts'
 import type { Principal } from '../rpc/credentials.ts'
 import type { IssuedCertificate } from '../rpc/messages.ts'
 import { Attempts } from './attempts.ts'
@@ -23,7 +23,7 @@ import { Attempts } from './attempts.ts'
 export interface JoiningNeeds {
   readonly engine: Engine
   readonly clock: Clock
-  readonly agents: AgentsProjection
+  readonly trusted: TrustedProjection
   readonly config: Pick<Config, 'agentCertificateMs'>
   readonly naming: Naming
   readonly authority: Authority
@@ -69,12 +69,12 @@ export class Joining {
 
   /** Throws a Refusal `agent.token-wrong`, `-used`, `-expired`, `agent.request`; a Failure `agent.attempts`. */
   async join({ token, csr }: { token: string; csr: string }, address: string): Promise<IssuedCertificate> {
-    const { engine, agents, naming } = this.#needs
+    const { engine, trusted, naming } = this.#needs
     this.#attempts.check(address)
     try {
       const read = readToken(token.slice(0, 128))
       const hash = read === undefined ? '' : tokenHash(read.text)
-      const node = invitedWith(agents.state, known => same(known, hash))
+      const node = invitedWith(trusted.state, known => same(known, hash))
       if (node === undefined) throw new Refusal('agent.token-wrong', 'the house knows no such token')
       const issued = this.#issue(node, csr)
       const data = { ...certified(issued), tokenHash: hash }

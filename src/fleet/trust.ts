@@ -6,12 +6,12 @@
 import { Refusal } from '../../machines/entity.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
-import type { AgentsProjection } from '../projections/agents.ts'
+import type { TrustedProjection } from '../projections/trusted.ts'
 import type { Principal } from '../rpc/credentials.ts'
 
 export interface TrustNeeds {
   readonly clock: Clock
-  readonly agents: AgentsProjection
+  readonly trusted: TrustedProjection
   /** Ends the lines of a node: those with this certificate, or all. */
   readonly expel: (node: string, why: Refusal, serial?: string) => void
 }
@@ -37,11 +37,11 @@ export class Trust {
   admit(principal: Principal): void {
     if (principal.role !== 'node') throw new Refusal('agent.unknown', 'this certificate is not of a node')
     const { node, serial, until } = principal
-    const { clock, agents } = this.#needs
+    const { clock, trusted } = this.#needs
     const now = clock.now()
     const why = this.#objection(node, serial)
     if (why !== undefined) throw why
-    const { certificate, before } = agents.state.get(node)!
+    const { certificate, before } = trusted.state.get(node)!
     if (now >= until) throw expired()
     if (serial !== certificate?.serial && now >= (before?.takenUntil ?? 0)) throw outdated()
     const inside = this.#inside.get(node) ?? new Map<string, Timer>()
@@ -60,7 +60,7 @@ export class Trust {
 
   /** A line goes on with the certificate before for as long as that lasts; only new ones need the present one. */
   #objection(node: string, serial: string): Refusal | undefined {
-    const agent = this.#needs.agents.state.get(node)
+    const agent = this.#needs.trusted.state.get(node)
     if (agent === undefined) return new Refusal('agent.unknown', `no agent of ${node} was invited`)
     if (agent.state === 'revoked') {
       return new Refusal('agent.revoked', `the agent of ${node} was sent away; it must be invited again`)

@@ -479,6 +479,51 @@ export const EventsQuery = query({
   ),
 })
 
+// ── agents ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const AgentName = Type.Object({ name: text('name of the node') })
+
+export const NewAgent = Type.Object(
+  {
+    node: text('name of the node; it will stand in the certificate'),
+    ttlMs: maybe(whole('how long the token lasts; an hour unless told')),
+  },
+  { additionalProperties: false },
+)
+
+export const Revocation = Type.Object(
+  { reason: maybe(Type.String({ maxLength: 200, description: 'why; in the journal for ever' })) },
+  { additionalProperties: false },
+)
+
+export const AgentRow = Type.Object({
+  node: text('name of the node'),
+  state: word(
+    ['invited', 'trusted', 'expired', 'revoked'],
+    'trusted: it has a certificate; expired: that has ended, and it must be invited again',
+  ),
+  since: at('since when it is invited, trusted or revoked'),
+  reason: maybe(text('why it was revoked')),
+  certificate: maybe(
+    Type.Object({
+      serial: text('hexadecimal'),
+      fingerprint: text('SHA-256, base64url'),
+      until: at('when it ends'),
+    }),
+  ),
+  invitation: maybe(
+    Type.Object({ until: at('when the token ends'), expired: yes('it has ended, and was not used') }),
+  ),
+})
+export const AgentsTable = Type.Array(AgentRow)
+
+export const InvitedAgent = Type.Object({
+  node: text('name of the node'),
+  token: text('what its agent joins with, once; nobody is told it again'),
+  until: at('when it ends'),
+  house: text('where agents attach, as the house was told to listen'),
+})
+
 // ── subscriptions ────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const SubscriptionName = Type.Object({ name: text('name of the subscription') })

@@ -1,5 +1,5 @@
 /** Every question that the house keeps an answer to. */
-import { agents } from './agents.ts'
+
 import { archive } from './archive.ts'
 import { breakers } from './breakers.ts'
 import { catalog } from './catalog.ts'
@@ -25,6 +25,7 @@ import { signers } from './signers.ts'
 import { subscriptions } from './subscriptions.ts'
 import { traffic } from './traffic.ts'
 import { transfers } from './transfers.ts'
+import { trusted } from './trusted.ts'
 import { usage } from './usage.ts'
 
 /** The state of each view, by its name. */
@@ -56,7 +57,7 @@ export const views = (kept: States = {}) => {
     archive: archive(),
     forgettings: forgettings(),
     transfers: transfers(),
-    agents: agents(),
+    trusted: trusted(),
     demand: demand(),
     made: made(),
   }

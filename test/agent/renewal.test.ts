@@ -38,14 +38,14 @@ async function given(t: Test) {
 }
 
 t.test('a certificate is renewed at two thirds of its time: asked, saved, then shown', async t => {
-  const { clock, steps, serial, agents, warnings } = await given(t)
+  const { clock, steps, serial, trusted, warnings } = await given(t)
   const first = serial()
   await clock.advance(20 * DAY_MS - 1_000)
   t.same(steps, [])
   await clock.advance(1_000)
   t.same(steps, ['renew', 'save', 'redial'])
   t.not(serial(), first)
-  t.equal(agents.state.get('a')!.certificate!.serial, serial())
+  t.equal(trusted.state.get('a')!.certificate!.serial, serial())
   await clock.advance(40 * DAY_MS)
   t.equal(steps.length, 9)
   t.same(warnings, [])

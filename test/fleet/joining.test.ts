@@ -15,7 +15,7 @@ t.test('a node that was invited gets a certificate in its name, with its own key
   t.same(bearerOf(made.raw), { role: 'node', node: 'gpu-1' })
   t.ok(made.verify(new X509Certificate(issued.authority).publicKey))
   t.equal(issued.expiresAt, w.clock.now() + 30 * DAY_MS)
-  t.match(w.agents.state.get('gpu-1'), {
+  t.match(w.trusted.state.get('gpu-1'), {
     state: 'trusted',
     certificate: { serial: made.serialNumber, until: issued.expiresAt },
   })

@@ -44,7 +44,7 @@ export async function trusting(t: Test, { agentCertificateMs = 30 * DAY_MS } = {
     engine,
     authority,
     joining,
-    agents: answers.agents,
+    trusted: answers.trusted,
     journal,
     principal,
     /** As the node that was invited would do it. */

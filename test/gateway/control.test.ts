@@ -678,6 +678,8 @@ t.test('every answer is what the table of doors says it is', async t => {
     ackFacts: { seq: 0 },
     returnFacts: { lease: first },
     extendFacts: { lease: second, leaseMs: 5_000 },
+    inviteAgent: { node: 'a' },
+    revokeAgent: { reason: 'stolen' },
     seal: { seq: 9 },
     trim: { at: 1 },
   }

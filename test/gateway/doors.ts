@@ -14,6 +14,7 @@ import { gaugesOf } from '../../src/fleet/gauges.ts'
 import { hear } from '../../src/fleet/hearsay.ts'
 import { register } from '../../src/fleet/register.ts'
 import type { Admission, Asked } from '../../src/gateway/admission.ts'
+import { agentDoors } from '../../src/gateway/agents.ts'
 import { Bodies } from '../../src/gateway/body.ts'
 import { checkpointDoors, type Signing } from '../../src/gateway/checkpoints.ts'
 import { control } from '../../src/gateway/control.ts'
@@ -201,6 +202,15 @@ export async function openDoors(
       await scope.register(workers, { ...common, leases, tidy: work.tidy })
       await scope.register(events, { ...common, ...reading, named })
       await scope.register(subscriptions, { ...common, ...reading, named })
+      await scope.register(agentDoors, {
+        ...common,
+        attachAt: () => '127.0.0.1:1',
+        async invite(node, ttlMs, by) {
+          const until = clock.now() + ttlMs
+          await engine.dispatch('agent', node, { type: 'agent.invite', by, data: { tokenHash: 'h', until } })
+          return { node, token: 'quipu-t', until }
+        },
+      })
       await scope.register(mirrorDoor, { ...common, mirror })
       await scope.register(gauges.plugin)
     },

@@ -19,9 +19,9 @@ export interface Agent {
   readonly reason?: string
 }
 
-export type AgentsProjection = ReturnType<typeof agents>
+export type TrustedProjection = ReturnType<typeof trusted>
 
-export const agents = () =>
+export const trusted = () =>
   projection(new Map<string, Agent>(), {
     'agent.invited': (all, { id, at, data }) => {
       const {
