@@ -93,10 +93,17 @@ class LocalMachine implements Machine {
   #counters: Counters | undefined
   #volume: Promise<unknown> = Promise.resolve()
 
-  constructor({ clock, models, warn = () => {}, roots: given, tools = openTools(), platform }: MachineNeeds) {
+  constructor({
+    clock,
+    models,
+    warn = () => {},
+    roots: given,
+    tools = openTools(),
+    platform = process.platform,
+  }: MachineNeeds) {
     const roots = { ...ROOTS, ...given }
-    const linux = (platform ?? process.platform) === 'linux'
-    const system = linux ? linuxSystem(roots) : otherSystem(tools)
+    const linux = platform === 'linux'
+    const system = linux ? linuxSystem(roots) : otherSystem(tools, platform)
     this.#system = system
     this.#clock = clock
     const reading = <T>(
@@ -128,7 +135,7 @@ class LocalMachine implements Machine {
     this.#gpus = gpuReaders({
       tools,
       roots,
-      platform: platform ?? process.platform,
+      platform,
       memoryBytes,
       monotonic: clock.monotonic,
     }).map(({ name, read }) =>

@@ -38,11 +38,10 @@ export async function cpuByLibrary(): Promise<string | undefined> {
 }
 
 /** macOS, Windows and others. */
-export function otherSystem(tools: Tools): System {
+export function otherSystem(tools: Tools, platform: NodeJS.Platform): System {
   return {
     quick: false,
     async os(signal) {
-      const { platform } = process
       const name =
         platform === 'darwin'
           ? await tools.run('sw_vers', [], signal).then(({ stdout }) => macName(stdout))
