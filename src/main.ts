@@ -69,6 +69,8 @@ import { targetsOf } from './projections/subscriptions.ts'
 import { views } from './projections/views.ts'
 import { Checkpoints } from './proofs/checkpoints.ts'
 import { Scrub } from './proofs/scrub.ts'
+import { Puller } from './registry/puller.ts'
+import { Registry } from './registry/registry.ts'
 import { Affinity } from './scheduler/affinity.ts'
 import { expectWait, foresee } from './scheduler/eta.ts'
 import { weigh } from './scheduler/hindsight.ts'
@@ -285,6 +287,14 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       mayCall: target => caller.check(target),
     })
     closing.push(() => named.close())
+    const registry = new Registry({
+      ...common,
+      look,
+      ollama,
+      freeBytes: node => watching.of(node)?.status.load?.diskFreeBytes,
+      puller: new Puller({ clock, upstream: ollama, line: node => agents.of(node) }),
+    })
+    closing.push(() => registry.close())
     const archives = new Archives(archivesIn(dir, archiveDir), journal.id)
     const archivist = new Archivist({
       ...common,
@@ -300,6 +310,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const mirror =
       topic && new Mirror({ ...common, topic, onBug, say: (level, line) => server.log[level](line) })
     const gauges = metrics({
+      pulling: registry.carrier,
       ...common,
       budget,
       affinity,
@@ -346,6 +357,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
           vitals: health.vitals,
           samples,
           archivist,
+          registry,
           budget,
           register: (spec, by) => register(common, spec, 'api', by),
           choose: outlook,
@@ -425,6 +437,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       health.reactor,
       watching.reactor,
       keeper.reactor,
+      ...registry.reactors,
       gauges.reactor,
       ...work.reactors,
       callbacks.reactor,

@@ -17,6 +17,7 @@ import { Hindsight, type HindsightNeeds } from './hindsight.ts'
 import { meanwhile } from './meanwhile.ts'
 import { openapi } from './openapi.ts'
 import { allPolicies, modelNamed, onePolicy, type PolicyNeeds, policyFrom } from './policies.ts'
+import { type RegistryNeeds, registryDoors } from './registry.ts'
 import { type Diff, type Forgotten, QUEUE_LIMIT, REQUESTS_LIMIT, type State, type Told } from './schema.ts'
 import { type SettingsNeeds, settingDoors } from './settings.ts'
 import { type TablesNeeds, tableDoors } from './tables.ts'
@@ -40,6 +41,7 @@ export interface ControlNeeds
     ViewNeeds,
     CountNeeds,
     PolicyNeeds,
+    RegistryNeeds,
     SettingsNeeds,
     TablesNeeds {
   readonly config: Config
@@ -241,6 +243,7 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   settingDoors(app, needs, { told, write })
   tableDoors(app, needs, { told, write })
   archiveDoors(app, needs, { told, write })
+  registryDoors(app, needs, { told, write })
 
   // ── the house itself ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -19,6 +19,7 @@ import { type JobsProjection, openCount } from '../projections/jobs.ts'
 import { type RequestsProjection, runningOn } from '../projections/requests.ts'
 import type { Residency } from '../projections/residency.ts'
 import { type RetriesProjection, retriesLeft } from '../projections/retries.ts'
+import type { TransfersProjection } from '../projections/transfers.ts'
 import { doors, hang } from './doors.ts'
 import { type Agents, type NodeVitals, oldestWaitMs } from './views.ts'
 
@@ -32,6 +33,9 @@ export interface MetricsNeeds {
   readonly retries: RetriesProjection
   readonly catalog: Catalog
   readonly jobs: JobsProjection
+  readonly transfers: TransfersProjection
+  /** Bytes of models that have come since the process began, as the nodes told; see registry/carrier.ts. */
+  readonly pulling: { readonly bytes: number }
   /** How the data folder stands to its budget; see archive/budget.ts. */
   readonly budget: {
     readonly budgetBytes: number
@@ -214,6 +218,13 @@ export function metrics(needs: MetricsNeeds): Metrics {
     registers,
   })
 
+  const transfers = new Counter({
+    name: 'quipu_transfers_total',
+    help: 'Tries to bring a model to a node, by how they ended: completed, failed, abandoned, cancelled',
+    labelNames: ['outcome'],
+    registers,
+  })
+
   const heard = new Map<string, Heard>()
 
   /** The one end of a request. */
@@ -270,6 +281,10 @@ export function metrics(needs: MetricsNeeds): Metrics {
         const { model, node } = replicaParts(id)
         loads.inc({ model: modelLabel(model), node: nodeLabel(node), outcome: 'failed' })
       },
+      'transfer.completed': () => transfers.inc({ outcome: 'completed' }),
+      'transfer.failed': () => transfers.inc({ outcome: 'failed' }),
+      'transfer.abandoned': () => transfers.inc({ outcome: 'abandoned' }),
+      'transfer.cancelled': () => transfers.inc({ outcome: 'cancelled' }),
     },
     // Those an earlier process left open end in this one.
     resume: () => {
@@ -301,7 +316,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
 function gauges(needs: MetricsNeeds, registers: Registry[]): void {
   const { affinity, breakers, budget, clock, fleet, jobs, journal, requests, residency, retries, spool } =
     needs
-  const { agents, checkpoints, mirror, named, scrub, snapshots, vitals, version } = needs
+  const { agents, checkpoints, mirror, named, pulling, scrub, snapshots, transfers, vitals, version } = needs
 
   function gauge<L extends string>(
     name: string,
@@ -324,6 +339,21 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
     gauge(name, help, [], () => [[{}, read()]])
   /** A fleet beyond what labels are for is cut off, in its order. */
   const nodes = () => [...fleet.state.values()].slice(0, NODES_MAX)
+
+  new Counter({
+    name: 'quipu_transfer_bytes_total',
+    help: 'Bytes of models that nodes pulled for this process, as they told',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(pulling.bytes)
+    },
+  })
+  gauge('quipu_transfers_open', 'Models on their way to nodes', ['state'], () => {
+    const open = [...transfers.state.open.values()]
+    const count = (state: string): number => open.filter(each => each.state === state).length
+    return ['waiting', 'running', 'resting'].map(state => [{ state }, count(state)] as const)
+  })
 
   gauge('quipu_info', 'Which Quipu this is', ['version'], () => [[{ version }, 1]])
 

@@ -11,7 +11,7 @@ import { type EstimatesProjection, seenOf } from '../projections/estimates.ts'
 import { type Fleet, type FleetNode, isSimulated, routable, standing } from '../projections/fleet.ts'
 import type { History } from '../projections/history.ts'
 import { keyOf, lineup, oldestOf } from '../projections/queue.ts'
-import { type Open, type RequestsProjection, runningOn } from '../projections/requests.ts'
+import { type Open, type RequestsProjection, runningOn, waitingFor } from '../projections/requests.ts'
 import type { Replica, Residency } from '../projections/residency.ts'
 import type { Model, Node, NodeInFull, NodeStatus, Told, Waiting } from './schema.ts'
 import { isOpen, type RequestSummary, roughly, type Story, summary, touched, waiting } from './why.ts'
@@ -155,7 +155,7 @@ export function allModels(needs: ViewNeeds): readonly Told<typeof Model>[] {
       loading: inState('loading'),
       resident: inState('resident'),
       running: nodes.reduce((sum, { running }) => sum + running, 0),
-      waiting: waitingFor(requests, name),
+      waiting: waitingFor(requests.state, name),
       nodes,
     }
   })
@@ -329,12 +329,6 @@ function aheadOf({ clock, config, requests }: ViewNeeds, open: Open): number {
     ahead += 1
   }
   return ahead
-}
-
-function waitingFor({ state: { queue } }: RequestsProjection, model: string): number {
-  let count = 0
-  for (const key of queue.ofModel.get(model) ?? []) count += queue.lines.get(key)!.count
-  return count
 }
 
 function etaOf(expected: Expected): { etaMs?: number; etaErrorMs?: number } {

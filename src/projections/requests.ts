@@ -128,6 +128,13 @@ export function runningOn({ loads, running }: Requests, node: string, model?: st
   return running.get(model)?.get(node) ?? 0
 }
 
+/** How many requests for a model are in the queue. */
+export function waitingFor({ queue }: Requests, model: string): number {
+  let count = 0
+  for (const key of queue.ofModel.get(model) ?? []) count += queue.lines.get(key)!.count
+  return count
+}
+
 function nobody(): Requests {
   return { open: new Map(), queue: emptyQueue(), running: new Map(), loads: new Map() }
 }

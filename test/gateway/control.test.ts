@@ -625,6 +625,7 @@ const RICH = {
 t.test('every answer is what the table of doors says it is', async t => {
   const house = await openDoors(t)
   house.join('a')
+  house.join('c')
   house.put('tiny:latest', 'a')
   house.put('big:latest', 'a', 'present')
   house.engine.commit('policy', 'tiny:latest', { type: 'policy.set', data: { numCtx: 4_096 } })
@@ -657,11 +658,15 @@ t.test('every answer is what the table of doors says it is', async t => {
   const [{ lease: first = '' }, { lease: second = '' }] = [await takeOne(), await takeOne()]
   const ids = (name: string, path: string): readonly string[] => {
     if (!path.includes(':id')) return ['']
+    if (path.startsWith('/quipu/transfers/')) return ['fresh:latest@c']
     if (name in leased) return [leased[name as keyof typeof leased]]
     return path.startsWith('/quipu/jobs/') ? ['j1'] : ['r1', 'r2', 'r3']
   }
   const bodies: Record<string, object> = {
     forget: { client: 'nobody' },
+    pullModel: { model: 'fresh', nodes: ['c'] },
+    removeModel: { model: 'big' },
+    syncModels: { dryRun: true },
     take: { worker: 'w', model: 'other' },
     complete: { worker: 'w', attempt: 1, body: 'x' },
     fail: { worker: 'w', attempt: 1 },

@@ -39,6 +39,7 @@ import { Past } from '../../src/past/past.ts'
 import { travel } from '../../src/past/travel.ts'
 import { views } from '../../src/projections/views.ts'
 import { Scrub } from '../../src/proofs/scrub.ts'
+import { Registry } from '../../src/registry/registry.ts'
 import { expectWait } from '../../src/scheduler/eta.ts'
 import { weigh } from '../../src/scheduler/hindsight.ts'
 import { choose } from '../../src/scheduler/scheduler.ts'
@@ -124,7 +125,16 @@ export async function openDoors(
     mayCall: () => {},
   })
   const budget = { usedBytes: 1, budgetBytes: 2, standing: 'fine' } as const
+  /** Nothing is pulled: it stays in line. */
+  const registry = new Registry({
+    ...common,
+    look,
+    freeBytes: () => undefined,
+    ollama: () => ({ ask: async () => Buffer.alloc(0) }),
+    puller: { pull: () => new Promise(() => {}), cancel: async () => {} },
+  })
   const gauges = metrics({
+    pulling: registry.carrier,
     budget,
     ...common,
     named,
@@ -165,6 +175,7 @@ export async function openDoors(
         look,
         samples,
         archivist: { dir: '/archive', work: undefined, seal: () => {}, trim: () => {} },
+        registry,
         budget,
         register: (spec, by) => register(common, spec, 'api', by),
         choose: open => choose(common, open),
@@ -221,6 +232,7 @@ export async function openDoors(
     await samples.close()
     await work.stop()
     named.close()
+    registry.close()
     await marks.close()
     engine.close()
     await spool.close()

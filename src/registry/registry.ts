@@ -1,0 +1,293 @@
+/**
+ * Sees to it that models are where policies want them. It looks at the plan whenever something happened that may have
+ * changed it, and every minute whatever happened: what is missing is ordered, what is one too many is removed, and what
+ * nobody wants any more is called off. The plan itself is pure (plan.ts), and remembers nothing: what is on its way stands
+ * in the journal.
+ *
+ *   a fact ──▶ soon ─┬─▶ plan ──▶ as much of it as the budget allows ──▶ transfers ordered, copies removed
+ *   a minute ────────┘                └── the rest, when there is budget again
+ *
+ * A node that comes and goes a hundred times must not move models a hundred times. So a node may be away for a while before
+ * anything is done (--heal-after), and what is done without being asked is counted over a window (budget.ts). Whoever asks
+ * for it to be done now waits for neither.
+ */
+import { Refusal } from '../../machines/entity.ts'
+import { replicaId } from '../../machines/replica.ts'
+import type { TransferCause } from '../../machines/transfer.ts'
+import type { Timer } from '../clock.ts'
+import { type Reactor, reactor } from '../engine/reactor.ts'
+import { allowance } from './budget.ts'
+import { Carrier, type CarrierNeeds } from './carrier.ts'
+import { type Action, choose, type How, mayRemove, plan } from './plan.ts'
+import { Remover, type RemoverNeeds } from './remover.ts'
+import { atOnce, careOf, type SightNeeds, sceneOf } from './sight.ts'
+import { type Standing, standings } from './standing.ts'
+import { type TransferTold, tellTransfer, tellTransfers } from './told.ts'
+
+export interface RegistryNeeds
+  extends Omit<CarrierNeeds, 'config'>,
+    RemoverNeeds,
+    Omit<SightNeeds, 'config'> {
+  readonly config: CarrierNeeds['config']
+}
+
+/** Facts come in bunches: one look at the plan for all of them. */
+const SOON_MS = 250
+const EVERY_MS = 60_000
+
+type Cause = Exclude<TransferCause, 'asked'>
+type Pull = Extract<Action, { readonly do: 'pull' }>
+
+export class Registry {
+  readonly reactors: readonly Reactor[]
+  readonly carrier: Carrier
+  readonly #needs: RegistryNeeds
+  readonly #remover: Remover
+  #soon: Timer | undefined
+  #next: Timer | undefined
+  /** Removals go one after the other: a plan of many must not be many calls at once. Those to come, by copy. */
+  readonly #doomed = new Set<string>()
+  #removing: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(needs: RegistryNeeds) {
+    this.#needs = needs
+    this.carrier = new Carrier(needs)
+    this.#remover = new Remover(needs)
+    const soon = (self: Registry): void => self.#wake()
+    const mine = reactor(this as Registry, {
+      on: {
+        'policy.set': soon,
+        'policy.cleared': soon,
+        'node.registered': soon,
+        'node.joined': soon,
+        'node.lost': soon,
+        'node.returned': soon,
+        'node.drained': soon,
+        'node.resumed': soon,
+        'node.removed': soon,
+        'node.equipped': soon,
+        'replica.found': soon,
+        'replica.removed': soon,
+        'transfer.failed': soon,
+        'transfer.abandoned': soon,
+        'transfer.cancelled': soon,
+        'setting.set': soon,
+        'setting.reset': soon,
+      },
+      resume: soon,
+    })
+    this.reactors = [this.carrier.reactor, mine]
+  }
+
+  // ── what people ask for ──────────────────────────────────────────────────────────────────────────────────────
+
+  transfers(models?: ReadonlySet<string>): readonly TransferTold[] {
+    return tellTransfers({ ...this.#needs, carrier: this.carrier }, models)
+  }
+
+  /** Orders it, where it is neither there nor on its way. Throws a Refusal where there is nowhere to bring it. */
+  pull(model: string, where: How, by: string) {
+    const { engine, fleet } = this.#needs
+    if ('nodes' in where) for (const node of where.nodes) known(fleet.state.has(node), node)
+    const { nodes, excluded, candidates, sizeBytes } = choose(sceneOf(this.#needs), model, where)
+    if (nodes.length === 0) {
+      const why = excluded.map(({ node, why }) => `${node}: ${why}`).slice(0, 3)
+      throw new Refusal(
+        'transfer.nowhere',
+        `there is no node for ${model}; ${why.join('; ') || 'none is registered'}`,
+      )
+    }
+    const bound = nodes.filter(({ has }) => !has).map(({ node }) => node)
+    // Whoever names nodes names the first one first.
+    if ('nodes' in where) bound.sort((a, b) => where.nodes.indexOf(a) - where.nodes.indexOf(b))
+    for (const node of bound) {
+      const data = {
+        cause: 'asked' as const,
+        ...(sizeBytes !== undefined && { sizeBytes }),
+        ...('count' in where && { candidates }),
+      }
+      engine.commit('transfer', replicaId(model, node), { type: 'transfer.order', data, by })
+    }
+    return {
+      model,
+      transfers: bound.map(node => this.#told(replicaId(model, node))),
+      already: nodes.filter(({ has }) => has).map(({ node }) => node),
+      excluded,
+    }
+  }
+
+  cancel(id: string, by: string): TransferTold {
+    const { engine, transfers } = this.#needs
+    if (!transfers.state.open.has(id)) {
+      throw new Refusal('transfer.unknown', `nothing is on its way as ${id}; see /quipu/transfers`)
+    }
+    engine.commit('transfer', id, { type: 'transfer.cancel', data: { why: 'asked' }, by })
+    return this.#told(id)
+  }
+
+  async remove(
+    model: string,
+    { nodes, force }: { readonly nodes?: readonly string[] | undefined; readonly force: boolean },
+    by: string,
+  ) {
+    const { engine, fleet, policies, residency, transfers } = this.#needs
+    for (const node of nodes ?? []) known(fleet.state.has(node), node)
+    const copies = [...(residency.state.byModel.get(model)?.keys() ?? [])]
+    const meant = nodes ?? copies
+    const bound = [...transfers.state.open.values()].filter(
+      transfer => transfer.model === model && meant.includes(transfer.node),
+    )
+    const there = meant.filter(node => copies.includes(node))
+    if (there.length === 0 && bound.length === 0)
+      throw new Refusal('replica.absent', `none of these nodes has ${model}; see /quipu/models`)
+    const min = policies.state.get(model)?.replicasMin ?? 0
+    const left = copies.length - there.length
+    if (!force && there.length > 0 && left < min) {
+      const rule = `its policy wants ${min}, and ${left} would be left`
+      const how = `lower replicasMin first (quipu policy set ${model} replicasMin=${left}), or say force; then it is brought back elsewhere`
+      throw new Refusal('policy.needs', `${model} stays: ${rule}; ${how}`)
+    }
+    for (const { id } of bound)
+      engine.attempt('transfer', id, { type: 'transfer.cancel', data: { why: 'asked' }, by })
+    const removed: string[] = []
+    const failed: { node: string; why: string }[] = []
+    for (const node of there) {
+      const why = await this.#remover.remove(model, node, { by })
+      if (why === undefined) removed.push(node)
+      else failed.push({ node, why })
+    }
+    for (const node of meant) if (!there.includes(node)) failed.push({ node, why: 'it does not have it' })
+    await engine.settled()
+    return { model, removed, failed }
+  }
+
+  status(models?: ReadonlySet<string>): readonly Standing[] {
+    return standings(this.#needs, {
+      models,
+      plan: plan(sceneOf(this.#needs), careOf(this.#needs), models),
+      transfers: this.transfers(models),
+      findings: new Map(),
+    })
+  }
+
+  /** What declared placement takes, at once: no grace, no budget; but no rule about nodes is broken for it. */
+  async sync(
+    { model, dryRun }: { readonly model?: string | undefined; readonly dryRun: boolean },
+    by: string,
+  ) {
+    const care = atOnce(careOf(this.#needs))
+    const { actions, unmet } = plan(sceneOf(this.#needs), care, model === undefined ? undefined : [model])
+    if (!dryRun) for (const action of actions) this.#do(action, 'sync', by)
+    await this.#needs.engine.settled()
+    return { dryRun, actions: actions.map(worded), unmet }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#soon?.cancel()
+    this.#next?.cancel()
+    this.carrier.close()
+  }
+
+  // ── what it does by itself ───────────────────────────────────────────────────────────────────────────────────
+
+  #wake(): void {
+    if (this.#closed || this.#soon !== undefined) return
+    this.#soon = this.#needs.clock.after(SOON_MS, () => {
+      this.#soon = undefined
+      this.#reconcile()
+    })
+  }
+
+  #reconcile(): void {
+    const { clock, engine, transfers } = this.#needs
+    this.#next?.cancel()
+    this.#next = undefined
+    if (this.#closed) return
+    const now = clock.now()
+    const { actions, againAt } = plan(sceneOf(this.#needs), careOf(this.#needs))
+    const budget = allowance(transfers.state.actions, now)
+    let left = budget.count - this.#doomed.size
+    let waits = false
+    for (const action of actions) {
+      if (action.do === 'remove' && this.#minds(action.model, action.node)) continue
+      // To call off what nobody wants moves nothing.
+      if (action.do !== 'cancel' && left <= 0) {
+        waits = true
+        continue
+      }
+      if (engine.writable && this.#do(action, 'policy', 'registry') && action.do !== 'cancel') left -= 1
+    }
+    const next = Math.min(
+      now + EVERY_MS,
+      againAt ?? Number.POSITIVE_INFINITY,
+      waits ? (budget.at ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY,
+    )
+    this.#next = clock.after(Math.max(SOON_MS, next - now), () => this.#reconcile())
+  }
+
+  /** Whether there was anything to do. */
+  #do(action: Action, cause: Cause, by: string): boolean {
+    if (action.do === 'pull') return this.#order(action, cause, by)
+    const { model, node } = action
+    if (action.do === 'remove') {
+      const id = replicaId(model, node)
+      if (this.#doomed.has(id)) return false
+      this.#doomed.add(id)
+      const drop = () => this.#drop(model, node, { cause, by }).finally(() => this.#doomed.delete(id))
+      this.#removing = this.#removing.then(drop)
+      return true
+    }
+    const cancel = { type: 'transfer.cancel', data: { why: action.why }, by } as const
+    return this.#needs.engine.attempt('transfer', replicaId(model, node), cancel).length > 0
+  }
+
+  #order({ model, node, candidates, digest, lost, sizeBytes }: Pull, cause: Cause, by: string): boolean {
+    const data = {
+      cause,
+      ...(candidates.length > 0 && { candidates }),
+      ...(lost !== undefined && lost.length > 0 && { lost }),
+      ...(sizeBytes !== undefined && { sizeBytes }),
+      ...(digest !== undefined && { digest }),
+    }
+    const order = { type: 'transfer.order', data, by } as const
+    return this.#needs.engine.attempt('transfer', replicaId(model, node), order).length > 0
+  }
+
+  /** Is it being removed, or could it not be a short while ago? */
+  #minds(model: string, node: string): boolean {
+    return this.#doomed.has(replicaId(model, node)) || this.#remover.minds(model, node)
+  }
+
+  /** When its turn comes, things may be otherwise: what is needed by then stays. */
+  async #drop(
+    model: string,
+    node: string,
+    why: { readonly cause: Cause; readonly by: string },
+  ): Promise<void> {
+    const care = why.cause === 'policy' ? careOf(this.#needs) : atOnce(careOf(this.#needs))
+    if (this.#closed || mayRemove(sceneOf(this.#needs), model, node, care) !== undefined) return
+    await this.#remover.remove(model, node, why)
+  }
+
+  #told(id: string): TransferTold {
+    return tellTransfer({ ...this.#needs, carrier: this.carrier }, id)!
+  }
+}
+
+/** As doors tell it: what a decision was made from stays in the journal. */
+function worded<D extends string>({ do: deed, model, node, reason }: Worded<D>): Worded<D> {
+  return { do: deed, model, node, reason }
+}
+
+interface Worded<D extends string> {
+  readonly do: D
+  readonly model: string
+  readonly node: string
+  readonly reason: string
+}
+
+function known(there: boolean, node: string): void {
+  if (!there) throw new Refusal('node.unknown', `there is no node ${node}; see /quipu/nodes`)
+}
