@@ -101,7 +101,7 @@ export class ModelsFolder {
     if (seen === undefined || !seen.isFile()) return undefined
     if (known !== undefined && known.print !== '' && known.print === printOf(seen)) return known
     const readAt = this.#clock.now()
-    const bytes = seen.size <= MANIFEST_BYTES_MAX ? await bytesOf(root, path) : undefined
+    const bytes = await bytesOf(root, path)
     return { print: settled(seen, readAt) ? printOf(seen) : '', held: bytes && manifestIn(bytes) }
   }
 

@@ -86,7 +86,7 @@ export class Part<T> {
     try {
       const now = await read({ fresh, signal: deadline.signal })
       if (now === undefined || this.#value === undefined || differs(this.#value, now)) {
-        if (now !== this.#value) this.#version += 1
+        this.#version += 1
         this.#value = now
       }
     } catch (error) {

@@ -260,7 +260,8 @@ t.test('what may not be read is unknown', async t => {
   chmodSync(join(dir, 'manifests', HOME, 'shut', 'latest'), 0)
   t.match(await asNobody(() => folder(dir).read()), [{ name: 'm:latest', blobs: [{ present: true }] }])
   chmodSync(join(dir, 'blobs'), 0)
-  t.match(await asNobody(() => folder(dir).read()), [{ name: 'm:latest', blobs: [] }])
+  const [blind] = (await asNobody(() => folder(dir).read()))!
+  t.same([blind!.name, blind!.blobs], ['m:latest', []])
   chmodSync(join(dir, 'manifests'), 0)
   t.equal(await asNobody(() => folder(dir).read()), undefined)
   for (const path of ['manifests', 'blobs', `manifests/${HOME}/shut/latest`])
@@ -288,12 +289,13 @@ t.test(
     for (let i = 0; i < 200; i += 1)
       manifest(dir, `${HOME}/m${i}/latest`, [layer, { ...layer, pad: 'x'.repeat(2_000) }], undefined)
     utimesSync(join(dir, 'blobs'), LONG_AGO, LONG_AGO)
-    await new Promise(resolve => setTimeout(resolve, 2_100)) // ctime cannot be set
     const models = folder(dir)
-    const first = await readIn(() => models.read())
-    t.ok(first > 200 * 2_000, `${first} bytes were read`)
-    const second = await readIn(() => models.read())
-    t.ok(second < 20_000, `${second} bytes were read`)
+    t.ok((await readIn(() => models.read())) > 400_000)
+    t.ok((await readIn(() => models.read())) > 400_000, 'what was written just now is not believed')
+    await new Promise(resolve => setTimeout(resolve, 2_100)) // nobody can set the time of a change
+    await models.read()
+    const bytes = await readIn(() => models.read())
+    t.ok(bytes < 20_000, `${bytes} bytes were read`)
     const digest = manifest(dir, `${HOME}/m7/latest`, [], undefined)
     rmSync(join(dir, 'manifests', HOME, 'm8'), { recursive: true })
     unlinkSync(join(dir, 'blobs', layer.digest.replace(':', '-')))

@@ -1,13 +1,21 @@
 /** What an agent tells of its node: everything at first, then what is different, and that it is alive. */
+import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
 import { Commands } from '../../src/agent/commands.ts'
 import { Status, type StatusNeeds } from '../../src/agent/status.ts'
 import { systemClock, type VirtualClock, virtualClock } from '../../src/clock.ts'
 import { Failure } from '../../src/failure.ts'
 import { Ollama, type PsRow, type TagRow } from '../../src/ollama/ollama.ts'
-import type { Equipment, Load, NodeStatus, OllamaLimits } from '../../src/rpc/messages.ts'
+import type {
+  Equipment,
+  Load,
+  ModelCommandRequest,
+  NodeStatus,
+  OllamaLimits,
+} from '../../src/rpc/messages.ts'
 import { startSim } from '../../src/sim/sim.ts'
 import { odd } from '../gateway/odd.ts'
 
@@ -16,8 +24,8 @@ const EQUIPMENT: Equipment = { memoryBytes: 64e9, gpus: [], gpusKnown: true, con
 const LOAD: Omit<Load, 'inFlight'> = { uptimeS: 10, cores: [0, 0], cpu: 0, memoryFreeBytes: 32e9, gpus: [] }
 
 /** A node whose parts a test turns. Each says how often it was read. */
-function turned(t: Test, needs: Partial<StatusNeeds> = {}) {
-  const clock = virtualClock()
+function turned(t: Test, needs: Partial<StatusNeeds> & { readonly clock?: VirtualClock } = {}) {
+  const { clock = virtualClock() } = needs
   const node = {
     version: '0.33.0' as string | Failure,
     tags: [] as readonly TagRow[] | Failure,
@@ -415,61 +423,81 @@ t.test('all messages in order give what a fresh status says, whatever happened',
 })
 
 t.test('of a real folder the blobs are told, where it is the one that Ollama has', async t => {
+  const dir = t.testdir({ a: {}, b: {} })
+  const [a, b] = [join(dir, 'a'), join(dir, 'b')]
+  const digest = folderOf(a, 'tiny', [])
+  const clock = virtualClock({ start: Date.now() })
+  const { node, status } = turned(t, { clock, models: [join(a, 'nowhere'), a, b] })
+  const blobs = (told: NodeStatus): (boolean | string)[][] =>
+    told.present!.models.map(({ name, blobs }) => [name, ...blobs.map(({ present }) => present)])
+  const fresh = async () => blobs(await status.status({ fresh: true }, never))
+  node.tags = [row('tiny:latest', 'f'.repeat(64)), row('far:cloud', 'e'.repeat(64))]
+  t.same(await fresh(), [['far:cloud'], ['tiny:latest']], 'a has another one of that name')
+  const weights = 'sha256-'.padEnd(71, '7')
+  const layer = { digest: weights.replace('-', ':'), size: 3, mediaType: 'm' }
+  node.tags = [row('tiny:latest', folderOf(b, 'tiny', [layer])), row('more:latest', digest)]
+  t.same(await fresh(), [['more:latest'], ['tiny:latest', false]])
+  const watcher = watching(status, clock, 10_000)
+  const until = async (...expected: (boolean | string)[][]): Promise<void> => {
+    for (let tries = 0; tries < 200; tries += 1) {
+      if (watcher.all.length > 0 && isDeepStrictEqual(blobs(watcher.whole()), expected)) break
+      await clock.advance(500)
+      await new Promise(resolve => setTimeout(resolve, 10)) // disks know no virtual clock
+    }
+    t.same(blobs(watcher.whole()), expected)
+  }
+  await until(['more:latest'], ['tiny:latest', false])
+  writeFileSync(join(b, 'blobs', weights), 'abc')
+  status.changed('present')
+  await until(['more:latest'], ['tiny:latest', true])
+  node.tags = [...node.tags, row('new:latest', folderOf(b, 'new', [layer]))]
+  await until(['more:latest'], ['new:latest', true], ['tiny:latest', true])
+})
+
+t.test('what a command of the agent’s changed is told to its watchers', async t => {
   const sim = await startSim({ models: 'tiny:latest', loadMs: 0, pullBytesPerSec: 1e12 })
   const ollama = new Ollama(sim.url, { linkLocal: false })
-  const other = folderOf(t.testdir(), 'tiny', '{"layers":[]}')
-  const home = t.testdir()
-  const clock = virtualClock({ start: Date.now() })
+  const clock = virtualClock()
   const commands: Commands = new Commands({
     clock: systemClock,
     ollama,
     changed: what => status.changed(what),
   })
-  const status = new Status({
-    clock,
-    ollama,
-    name: 'n1',
-    version: '0.4.0',
-    startedAt: 0,
-    models: [join(home, 'nowhere'), other, home],
-    inFlight: () => commands.running,
-  })
+  const { status } = turned(t, { clock, ollama, inFlight: () => commands.running })
   t.teardown(async () => {
     commands.close()
-    status.close()
     await ollama.close()
     await sim.close()
   })
-  const told = async (): Promise<NonNullable<NodeStatus['present']>['models']> =>
-    (await status.status({ fresh: true }, never)).present!.models
-  t.match(await told(), [{ name: 'tiny:latest', blobs: [] }], 'the other folder has another one of that name')
-  // The simulation keeps nothing on a disk, so the test does: a manifest whose digest is the one Ollama shows.
-  const { shipped } = await import('../../src/sim/store.ts')
-  for (const name of ['tiny', 'llama3']) {
-    const { layers, config } = shipped(1, { name: `${name}:latest` })
-    const mediaType = 'application/vnd.docker.distribution.manifest.v2+json'
-    folderOf(home, name, `${JSON.stringify({ schemaVersion: 2, mediaType, config, layers })}\n`)
-  }
-  t.match(await told(), [
-    { name: 'tiny:latest', blobs: [{ digest: /^sha256:/, present: false }, {}, {}, {}] },
-  ])
   const watcher = watching(status, clock, 300_000)
-  for await (const _ of commands.command({ id: 'a', pull: { model: 'llama3', insecure: false } }, never)) {
-    // until it is done
+  const until = async (parts: number): Promise<string[]> => {
+    while (watcher.all.length < parts) await clock.advance(10)
+    return watcher.parts()
   }
-  while (watcher.all.length < 2) await clock.advance(10)
-  t.match(watcher.whole().present!.models, [
-    { name: 'llama3:latest', blobs: [{ mediaType: /model$/ }, {}, {}, {}] },
-    { name: 'tiny:latest' },
-  ])
+  const ended = async (request: ModelCommandRequest): Promise<void> => {
+    for await (const _ of commands.command(request, never)) {
+      // to its end
+    }
+  }
+  await until(1)
+  await ended({ id: 'a', pull: { model: 'llama3', insecure: false } })
+  t.same(await until(2), ['present'])
+  await ended({ id: 'b', load: { model: 'llama3', keepAlive: '', options: '' } })
+  t.match(await until(3), [/resident/])
+  t.match(watcher.whole(), {
+    present: { models: [{ name: 'llama3:latest' }, { name: 'tiny:latest' }] },
+    resident: { models: [{ name: 'llama3:latest', vramBytes: Number }] },
+  })
 })
 
-function folderOf(dir: string, model: string, manifest: string): string {
+/** Writes a manifest, and answers with its digest. */
+function folderOf(dir: string, model: string, layers: readonly object[]): string {
   const file = join(dir, 'manifests/registry.ollama.ai/library', model, 'latest')
   mkdirSync(dirname(file), { recursive: true })
   mkdirSync(join(dir, 'blobs'), { recursive: true })
-  writeFileSync(file, manifest)
-  return dir
+  const text = `${JSON.stringify({ schemaVersion: 2, layers })}\n`
+  writeFileSync(file, text)
+  return createHash('sha256').update(text).digest('hex')
 }
 
 t.test('an Ollama that is none is one that does not answer', async t => {
