@@ -10,7 +10,7 @@ import {
   type NodeRow,
   type Picture,
   type ResidentRow,
-  residentOn,
+  residents,
   type TransferRow,
   type View,
   type WaitingRow,
@@ -34,11 +34,12 @@ export function nodeLines(
   bars: Bars,
 ): readonly [Line, ...Line[]] {
   const chosen = chosenOf(picture, view)?.name
+  const resident = residents(picture)
   const seen = picture.nodes.map(
     (node): Seen => ({
       node,
       chosen: node.name === chosen,
-      resident: residentOn(picture.models, node.name),
+      resident: resident.get(node.name) ?? [],
     }),
   )
   // Without any agent there is nothing to measure, and the names of models get the room.
@@ -293,7 +294,7 @@ export function detailLines(picture: Picture, view: View, width: number, bars: B
     ...(error === undefined ? [] : [['last look', error] as const]),
     ...(heard === undefined ? [] : hardwareLines(heard, picture.at, bars)),
   ]
-  const here = residentOn(picture.models, node.name)
+  const here = residents(picture).get(node.name) ?? []
   const models: Lines =
     here.length === 0
       ? [[span('No model is in its memory.', 'dim')]]

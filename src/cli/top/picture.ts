@@ -71,18 +71,24 @@ export function chosenOf({ nodes }: Picture, { chosen }: View): NodeRow | undefi
   return nodes.find(({ name }) => name === chosen) ?? nodes[0]
 }
 
-export function residentOn(models: readonly ModelRow[], node: string): readonly ResidentRow[] {
-  return models.flatMap(({ name, nodes }) =>
-    nodes
-      .filter(replica => replica.node === node && replica.state !== 'present')
-      .map(({ state, running, vramBytes, memoryBytes }) => ({
+/** What is in the memory of each node, or on its way there. */
+export function residents({ models }: Picture): ReadonlyMap<string, readonly ResidentRow[]> {
+  const byNode = new Map<string, ResidentRow[]>()
+  for (const { name, nodes } of models) {
+    for (const { node, state, running, memoryBytes, vramBytes } of nodes) {
+      if (state === 'present') continue
+      const rows = byNode.get(node) ?? []
+      byNode.set(node, rows)
+      rows.push({
         model: name,
         loading: state === 'loading',
         running,
         ...(memoryBytes !== undefined && { memoryBytes }),
         ...(vramBytes !== undefined && { vramBytes }),
-      })),
-  )
+      })
+    }
+  }
+  return byNode
 }
 
 export interface ResidentRow {

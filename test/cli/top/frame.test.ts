@@ -97,8 +97,14 @@ t.test('the chosen node is always on the screen', async t => {
 
 t.test('a thousand nodes are drawn within a frame', async t => {
   const nodes = Array.from({ length: 1_000 }, (_, i) => ({ ...busy.nodes[0]!, name: `node-${i}` }))
+  const replicas = nodes.map(({ name }) => ({ ...busy.models[2]!.nodes[0]!, node: name }))
+  const models = Array.from({ length: 50 }, (_, i) => ({
+    ...busy.models[2]!,
+    name: `m-${i}`,
+    nodes: replicas,
+  }))
   const began = performance.now()
-  const text = drawn({ ...busy, nodes }, { chosen: 'node-999' }, { columns: 80, rows: 24 })
+  const text = drawn({ ...busy, nodes, models }, { chosen: 'node-999' }, { columns: 80, rows: 24 })
   t.match(text, /▶ node-999/)
   t.ok(performance.now() - began < 500)
 })
