@@ -60,7 +60,6 @@ export const knobs = {
   }),
   insecure: knob({
     flag: 'insecure',
-    value: 'on|off',
     default: false,
     parse: onOff,
     sentence: 'speak with agents in plain text, on this machine only: to try things out',

@@ -458,17 +458,18 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     mirror?.start()
     // Right before the journal: the last facts are for it, too.
     closing.splice(1, 0, () => mirror?.close())
+    // Whatever cannot be opened is found before anybody is let in.
+    closing.push(() => agents.close(CUT_MS))
+    attach =
+      startConfig.agents === 'off'
+        ? undefined
+        : await agents.listenFor({ where: startConfig.agents, statuses })
     await listen(() => server.listen({ host: config.host, port: config.port }), config)
     const grpc =
       startConfig.grpc === 'off'
         ? undefined
         : await openGrpc({ ...common, ...reading, onBug }, startConfig.grpc)
     if (grpc !== undefined) closing.push(() => grpc.close())
-    closing.push(() => agents.close(CUT_MS))
-    attach =
-      startConfig.agents === 'off'
-        ? undefined
-        : await agents.listenFor({ where: startConfig.agents, statuses })
     const sims: Sim[] = []
     closing.push(() => Promise.all(sims.map(sim => sim.close())))
     closing.push(() => stop(server, answers.requests, seats, work, { clock, config }))

@@ -1,16 +1,15 @@
 /** An agent, assembled top to bottom: one Ollama, what is done to it for a house, and the lines to that house. */
-import { isHere } from '../address.ts'
 import type { Clock } from '../clock.ts'
 import type { OllamaVariables } from '../config.ts'
-import { Failure } from '../failure.ts'
+import type { Failure } from '../failure.ts'
 import { Ollama } from '../ollama/ollama.ts'
-import { type Dialling, plaintext } from '../rpc/credentials.ts'
 import type { Statuses } from '../rpc/errors.ts'
 import type { Probe } from '../rpc/limits.ts'
 import type { Hello } from '../rpc/messages.ts'
 import { Attachment } from './attach.ts'
 import { Commands } from './commands.ts'
 import type { Machine } from './hardware/machine.ts'
+import type { Introductions } from './introductions.ts'
 import { Limits } from './limits.ts'
 import { listen } from './listen.ts'
 import { Relay } from './relay.ts'
@@ -37,6 +36,7 @@ export interface AgentOptions {
   /** Ollama's variables, where the agent was started with them. */
   readonly environment?: OllamaVariables
   readonly labels: Readonly<Record<string, string>>
+  readonly introductions: Introductions
   readonly statuses: Statuses
   /** The line to the house came up, or it went down, and why. */
   readonly heard?: (up: boolean, why?: Failure) => void
@@ -53,7 +53,8 @@ export interface Agent {
 }
 
 export async function openAgent(options: AgentOptions): Promise<Agent> {
-  const { clock, version, name, house, listen: where, slots, residentMax, labels, statuses, onBug } = options
+  const { clock, version, name, house, listen: where, slots, residentMax, labels } = options
+  const { introductions, statuses, heard = () => {}, onBug, probe, idleMin } = options
   const startedAt = clock.now()
   const ollama = new Ollama(options.ollama, { linkLocal: true })
   const relay = new Relay({ ollama })
@@ -79,26 +80,35 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     ...(slots !== undefined && { slots }),
     ...(residentMax !== undefined && { residentMax }),
   }
-  const serving = { service, statuses, onBug }
+  const serving = { service, statuses, onBug, clock, ...(probe && { probe }) }
   const server =
     where === undefined
       ? undefined
       : await listen({
           ...serving,
-          ...options,
-          where: here(where, '--listen'),
-          credentials: plaintext.serving(),
-          admit() {},
+          where,
+          credentials: introductions.serving(where),
+          admit: introductions.admit,
         })
-  const dialling = (): Dialling => plaintext.dialling()
+  // What is wrong with how the house is to be dialled is told now, and not again and again.
+  if (house !== undefined) introductions.dialling(house)
   const attachment =
     house === undefined
       ? undefined
-      : new Attachment({ ...serving, ...options, house: here(house, '--house'), hello, dialling })
+      : new Attachment({
+          ...serving,
+          house,
+          dialling: () => introductions.dialling(house),
+          hello,
+          heard,
+          ...(idleMin !== undefined && { idleMin }),
+        })
   attachment?.start()
+  const forget = attachment === undefined ? undefined : introductions.keep?.(attachment)
   return {
     address: server?.address,
     async close(graceMs) {
+      forget?.()
       await Promise.all([attachment?.close(graceMs), server?.close(graceMs)])
       relay.close()
       commands.close()
@@ -106,13 +116,4 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
       await ollama.close()
     },
   }
-}
-
-/** Plain text stays on this machine. */
-function here(address: string, flag: string): string {
-  if (isHere(address)) return address
-  throw new Failure(
-    'config.invalid',
-    `${flag}: ${address} is not on this machine: with --insecure, only 127.0.0.1, [::1] and localhost are allowed`,
-  )
 }

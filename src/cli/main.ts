@@ -18,6 +18,10 @@ interface Entry {
 
 const verbs: Readonly<Record<string, Entry>> = {
   serve: { does: 'run a house', load: async () => (await import('./serve.ts')).serve },
+  agent: {
+    does: 'run the agent of one Ollama server, for a house that cannot reach it',
+    load: async () => (await import('./agent.ts')).agent,
+  },
   sim: { does: 'run simulated Ollama nodes', load: async () => (await import('./sim.ts')).sim },
   nodes: {
     does: 'list, show, add, drain, resume and remove nodes',

@@ -33,9 +33,10 @@ export const serve: Verb = {
     ],
   ],
   endures: true,
-  async run({ flags }) {
+  async run({ flags, switches }) {
     const stop = interruption()
-    const house = await openHouse({ config: readConfig(flags), version: release() })
+    const turnedOn = Object.fromEntries([...switches].map(name => [name, 'on']))
+    const house = await openHouse({ config: readConfig({ ...flags, ...turnedOn }), version: release() })
     const { config } = house
     await introduce(house, config)
     await aborted(stop)

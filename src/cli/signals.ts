@@ -11,10 +11,19 @@ export function interruption(): AbortSignal {
   return stop.signal
 }
 
-/** Resolves when it is. */
+/** Resolves when it is. The process stays until then, though nothing may be open that would keep it. */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
-    if (signal.aborted) resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
+    if (signal.aborted) return resolve()
+    const stay = new MessageChannel()
+    stay.port1.ref()
+    signal.addEventListener(
+      'abort',
+      () => {
+        stay.port1.close()
+        resolve()
+      },
+      { once: true },
+    )
   })
 }

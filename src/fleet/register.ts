@@ -7,7 +7,7 @@ import type { Config, NodeSpec } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Failure } from '../failure.ts'
 import { nodeNamePattern } from '../nodename.ts'
-import { checkAddress } from '../ollama/address.ts'
+import { addressOf, checkAddress, OLLAMA_PORT } from '../ollama/address.ts'
 import type { Ollama } from '../ollama/ollama.ts'
 import type { Fleet } from '../projections/fleet.ts'
 
@@ -28,7 +28,6 @@ export type Found = 'configured' | 'known' | 'found' | 'embedded' | 'none'
 const SLOTS = 1
 const RESIDENT_MAX = 3
 const FIRST_LOOK_MS = 1_500
-const OLLAMA_PORT = '11434'
 
 /** Registers a node, or changes it. Resolves to its name when that is on disk; throws a Failure or a Refusal. */
 export async function register(
@@ -89,18 +88,13 @@ export async function discover(needs: RegisterNeeds): Promise<Found> {
   return 'embedded'
 }
 
-/** OLLAMA_HOST as Ollama reads it, but not where it points at this very house. */
+/** Where OLLAMA_HOST says, but not where it points at this very house. */
 function ollamaAddress({ ollamaHost, host, port }: Config): string | undefined {
-  const text = ollamaHost.trim() === '' ? `127.0.0.1:${OLLAMA_PORT}` : ollamaHost.trim()
-  try {
-    const url = new URL(/^https?:\/\//i.test(text) ? text : `http://${text}`)
-    if (!/^https?:\/\//i.test(text) && url.port === '') url.port = OLLAMA_PORT
-    if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1'
-    const own = url.port === String(port) && /^(localhost|127\..*|\[::1\])$/.test(url.hostname)
-    return own || (url.hostname === host && url.port === String(port)) ? undefined : url.href
-  } catch {
-    return undefined
-  }
+  const href = addressOf(ollamaHost)
+  if (href === undefined) return undefined
+  const url = new URL(href)
+  const own = url.port === String(port) && /^(localhost|127\..*|\[::1\])$/.test(url.hostname)
+  return own || (url.hostname === host && url.port === String(port)) ? undefined : href
 }
 
 async function answers({ ollama, clock, config }: RegisterNeeds, url: string): Promise<boolean> {

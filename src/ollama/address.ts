@@ -23,6 +23,21 @@ const URL_LENGTH_MAX = 1_024
 
 const PROTOCOLS: ReadonlySet<string> = new Set(['http:', 'https:', 'grpc:'])
 
+export const OLLAMA_PORT = '11434'
+
+/** OLLAMA_HOST as Ollama reads it; undefined where it is no address. */
+export function addressOf(ollamaHost: string): string | undefined {
+  const text = ollamaHost.trim() === '' ? `127.0.0.1:${OLLAMA_PORT}` : ollamaHost.trim()
+  try {
+    const url = new URL(/^https?:\/\//i.test(text) ? text : `http://${text}`)
+    if (!/^https?:\/\//i.test(text) && url.port === '') url.port = OLLAMA_PORT
+    if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1'
+    return url.href
+  } catch {
+    return undefined
+  }
+}
+
 /** The URL in its plain form, without a trailing slash. `attached`: of an agent that is here. Throws a Failure `node.url`. */
 export function checkAddress(
   text: string,

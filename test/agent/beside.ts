@@ -1,6 +1,7 @@
 /** A house, and agents beside simulated nodes that attach to it. The house itself knows none of their addresses. */
 import type { Test } from 'tap'
 import { type Agent, type AgentOptions, openAgent } from '../../src/agent/agent.ts'
+import { inPlainText } from '../../src/agent/introductions.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { Flags } from '../../src/config.ts'
 import { statuses } from '../../src/gateway/refusals.ts'
@@ -25,6 +26,7 @@ export async function agentOf(t: Test, options: Partial<AgentOptions> & { ollama
     version: '0.0.0',
     name: 'n1',
     labels: {},
+    introductions: inPlainText,
     statuses,
     onBug: error => t.fail('a bug', { error }),
     ...options,

@@ -96,7 +96,7 @@ is set wins over flags, and stays over restarts.
                           machine [off; QUIPU_GRPC]
   --agents HOST:PORT|off  where agents of nodes attach, over mutual TLS; \`quipu pki init\` comes
                           first [off; QUIPU_AGENTS]
-  --insecure on|off       speak with agents in plain text, on this machine only: to try things out
+  --insecure              speak with agents in plain text, on this machine only: to try things out
                           [off; QUIPU_INSECURE]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
@@ -515,7 +515,7 @@ nodes. Every option can also be given as the variable named behind its default.
                           machine [off; QUIPU_GRPC]
   --agents HOST:PORT|off  where agents of nodes attach, over mutual TLS; \`quipu pki init\` comes
                           first [off; QUIPU_AGENTS]
-  --insecure on|off       speak with agents in plain text, on this machine only: to try things out
+  --insecure              speak with agents in plain text, on this machine only: to try things out
                           [off; QUIPU_INSECURE]
   --data DIR              folder of the journal; made when it is not there [./data; QUIPU_DATA]
   --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
@@ -825,6 +825,7 @@ Quipu VERSION: one Ollama endpoint in front of many Ollama nodes.
 usage: quipu VERB [options]
 
   serve                   run a house
+  agent                   run the agent of one Ollama server, for a house that cannot reach it
   sim                     run simulated Ollama nodes
   nodes                   list, show, add, drain, resume and remove nodes
   models                  list the models, and who has them
