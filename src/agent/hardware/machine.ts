@@ -198,10 +198,16 @@ class LocalMachine implements Machine {
     // What a container may use comes first: its machine's figures would be wrong, not just less right.
     if (!this.#bounds.tried) await this.#bounds.fresh()
     const bounds = this.#bounds.latest?.bounds ?? {}
-    const [ticks, memory, traffic, usedS, usedBytes] = await Promise.all([
-      system.ticks().catch(() => new Map<string, Ticks>()),
-      system.memory(),
-      system.traffic().catch(() => undefined),
+    // One that is refused takes no other with it; where all are, that is told.
+    const refused: unknown[] = []
+    const refuse = (error: unknown): undefined => void refused.push(error)
+    const [ticks = new Map<string, Ticks>(), memory = {}, traffic] = await Promise.all([
+      system.ticks().catch(refuse),
+      system.memory().catch(refuse),
+      system.traffic().catch(refuse),
+    ])
+    if (refused.length === 3) throw refused[0]
+    const [usedS, usedBytes] = await Promise.all([
       bounds.cpu === undefined ? undefined : cpuUsed(bounds.cpu),
       bounds.memory === undefined ? undefined : memoryUsed(bounds.memory),
     ])
