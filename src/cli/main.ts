@@ -28,7 +28,7 @@ const verbs: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./nodes.ts')).nodes,
   },
   models: {
-    does: 'list the models, and who has them',
+    does: 'list, pull, remove and spread models',
     load: async () => (await import('./models.ts')).models,
   },
   policy: {

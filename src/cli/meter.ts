@@ -9,12 +9,16 @@ const PAUSE_MS = 100
 /** `██████░░░░░░  52 %  1,040,000 of 2,000,000 facts, 412,000 a second, 2.3 s left`. Pure. */
 export function meterLine(done: number, total: number, ms: number, unit = 'fact'): string {
   const part = total === 0 ? 1 : Math.min(done / total, 1)
-  const full = Math.round(part * BAR)
-  const bar = '█'.repeat(full) + '░'.repeat(BAR - full)
-  const line = `${bar} ${String(Math.floor(part * 100)).padStart(3)} %  ${countOf(done)} of ${countOf(total, unit)}`
+  const line = `${barOf(part, BAR)} ${String(Math.floor(part * 100)).padStart(3)} %  ${countOf(done)} of ${countOf(total, unit)}`
   if (done === 0 || ms < 1) return line
   const perSecond = Math.round((done / ms) * 1_000)
   return `${line}, ${countOf(perSecond)} a second, ${durationOf((ms / done) * (total - done))} left`
+}
+
+/** `██████░░░░░░`: a part from 0 to 1 of so many characters. */
+export function barOf(part: number, width: number): string {
+  const full = Math.round(Math.min(Math.max(part, 0), 1) * width)
+  return '█'.repeat(full) + '░'.repeat(width - full)
 }
 
 export class Meter {

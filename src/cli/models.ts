@@ -1,46 +1,88 @@
-/** `quipu models`: which models there are, and who has them; as `ollama list`, for the whole fleet. */
-import type { Model, Told } from '../gateway/schema.ts'
+/** `quipu models`: which models there are, who has them, who should, and what is done about it. */
 import { clientOf } from './client.ts'
-import { sizeOf } from './quantities.ts'
+import { list } from './models/list.ts'
+import { cancel, pull } from './models/pull.ts'
+import { remove } from './models/remove.ts'
+import { status } from './models/status.ts'
+import { sync } from './models/sync.ts'
+import { nearest } from './nearest.ts'
 import { houseOptions } from './settings.ts'
-import { sayTable } from './table.ts'
-import { sayJson } from './terminal.ts'
-import { jsonOption, type Verb } from './verb.ts'
-
-export type ModelRow = Told<typeof Model>
+import { type Given, jsonOption, misused, type Options, type Verb } from './verb.ts'
 
 export const models: Verb = {
-  usage: ['models'],
+  usage: [
+    'models [ls]',
+    'models status [NAME]',
+    'models pull NAME [--nodes A,B | --all | --auto N]',
+    'models cancel NAME [--nodes A,B]',
+    'models rm NAME [--nodes A,B]',
+    'models sync [NAME]',
+  ],
   about:
-    'Lists every model of the fleet, and the nodes that have it; a star marks those that have it in memory.',
-  options: { ...houseOptions, ...jsonOption },
+    'Lists every model of the fleet, and the nodes that have it; a star marks those that have it in memory (ls). Tells ' +
+    'how each stands to what its policy wants (status), brings one to nodes and shows how far it has come (pull), ' +
+    'calls that off (cancel), removes one (rm), and makes true what policies want of copies (sync). `quipu policy` says ' +
+    'what is wanted.',
+  options: {
+    nodes: { value: 'A,B', sentence: 'pull, cancel, rm: these nodes' },
+    all: { sentence: 'pull: to every node that may have it' },
+    auto: { value: 'N', fallback: '1', sentence: 'pull: to so many nodes, which the house chooses' },
+    'no-wait': { sentence: 'pull: do not wait until it is there' },
+    force: { sentence: 'rm: even what its policy needs' },
+    'dry-run': { sentence: 'sync: only say what would be done' },
+    ...houseOptions,
+    ...jsonOption,
+  },
   examples: [
     ['quipu models', 'what can be asked for, and who can answer'],
     ['quipu models --json | jq -r ".[].name"', 'the names alone'],
+    ['quipu models pull llama3.2 --nodes gpu-a,gpu-b', 'one after the other, a bar each'],
+    ['quipu models pull qwen3:32b --auto 2', 'where there is room, and where it is asked for'],
+    ['quipu models sync --dry-run', 'what policies want, and the house would do'],
   ],
+  wordsMax: 2,
   async run(given) {
-    const rows = await clientOf(given).ask<readonly ModelRow[]>('/quipu/models')
-    if (given.switches.has('json')) return sayJson(rows)
-    sayTable(
-      rows,
-      [
-        { name: 'NAME', cell: ({ name }) => name },
-        { name: 'ID', cell: ({ digest }) => shortDigest(digest) },
-        { name: 'SIZE', right: true, cell: ({ sizeBytes }) => sizeOf(sizeBytes) },
-        { name: 'CAN', cell: ({ capabilities }) => capabilities.join(',') },
-        { name: 'RUNNING', right: true, cell: ({ running }) => String(running) },
-        { name: 'WAITING', right: true, cell: ({ waiting }) => String(waiting) },
-        {
-          name: 'NODES',
-          cell: ({ nodes }) =>
-            nodes.map(({ node, state }) => (state === 'resident' ? `${node}*` : node)).join(' '),
-        },
-      ],
-      'No node has a model. Pull one, through the house: ollama pull NAME',
-    )
+    const [name = 'ls', ...words] = given.words
+    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
+    if (deed === undefined) {
+      const meant = nearest(name, Object.keys(deeds))
+      const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+      throw misused(`"${name}" is not something to do with models${hint}`)
+    }
+    const { options = [], needs = 0, takes = needs } = deed
+    for (const flag of OWN) {
+      const given_ = given.flags[flag] !== undefined || given.switches.has(flag)
+      if (given_ && !options.includes(flag)) throw misused(`--${flag} does not go with models ${name}`)
+    }
+    if (words.length < needs) throw misused(`models ${name} needs NAME`)
+    if (words.length > takes) throw misused(`"${words.at(-1)}" is one word too many`)
+    await deed.run(clientOf(given), given, words[0])
   },
 }
 
-export function shortDigest(digest: string): string {
-  return digest.replace(/^sha256:/, '').slice(0, 12)
+const OWN = [
+  'nodes',
+  'all',
+  'auto',
+  'no-wait',
+  'force',
+  'dry-run',
+] as const satisfies readonly (keyof Options)[]
+
+interface Deed {
+  /** Of the options above. */
+  readonly options?: readonly string[]
+  /** How many words it must have, and how many it may. */
+  readonly needs?: number
+  readonly takes?: number
+  readonly run: (client: ReturnType<typeof clientOf>, given: Given, model?: string) => Promise<void>
+}
+
+const deeds: Readonly<Record<string, Deed>> = {
+  ls: { run: list },
+  status: { takes: 1, run: status },
+  pull: { needs: 1, options: ['nodes', 'all', 'auto', 'no-wait'], run: pull },
+  cancel: { needs: 1, options: ['nodes'], run: cancel },
+  rm: { needs: 1, options: ['nodes', 'force'], run: remove },
+  sync: { takes: 1, options: ['dry-run'], run: sync },
 }

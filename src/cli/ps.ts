@@ -2,7 +2,7 @@
 
 import { systemClock } from '../clock.ts'
 import { clientOf } from './client.ts'
-import { type ModelRow, shortDigest } from './models.ts'
+import { type ModelRow, shortDigest } from './models/list.ts'
 import { durationOf, sizeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'
 import { sayTable } from './table.ts'

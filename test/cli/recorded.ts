@@ -777,3 +777,101 @@ export const subscriptions = [
     },
   },
 ]
+
+export const transfers = [
+  {
+    id: 'llama3.2:latest@gpu-a',
+    model: 'llama3.2:latest',
+    node: 'gpu-a',
+    state: 'running',
+    cause: 'asked',
+    by: '127.0.0.1',
+    attempt: 1,
+    orderedAt: 1_769_850_000_000,
+    since: 1_769_850_001_000,
+    progress: {
+      step: 'pulling dde5aa3fc5ff',
+      bytes: 1_050_000_000,
+      totalBytes: 2_020_000_000,
+      bytesPerS: 38_000_000,
+      leftMs: 25_526,
+      at: 1_769_850_030_000,
+    },
+  },
+  {
+    id: 'llama3.2:latest@gpu-b',
+    model: 'llama3.2:latest',
+    node: 'gpu-b',
+    state: 'waiting',
+    cause: 'asked',
+    by: '127.0.0.1',
+    attempt: 1,
+    orderedAt: 1_769_850_000_000,
+    since: 1_769_850_000_000,
+    waits: '1 download at a time, it is next',
+  },
+  {
+    id: 'llama3.2:latest@gpu-c',
+    model: 'llama3.2:latest',
+    node: 'gpu-c',
+    state: 'abandoned',
+    cause: 'asked',
+    by: '127.0.0.1',
+    attempt: 1,
+    orderedAt: 1_769_850_000_000,
+    since: 1_769_850_020_000,
+    trouble: 'full',
+    reason: 'write /root/.ollama/models/blobs/sha256-dd-partial: no space left on device',
+  },
+] as const
+
+export const pulled = {
+  model: 'llama3.2:latest',
+  transfers: transfers.slice(0, 2),
+  already: ['desk'],
+  excluded: [{ node: 'nas', why: 'its policy avoids it' }],
+} as const
+
+export const removed = {
+  model: 'llama3.2:latest',
+  removed: ['gpu-a'],
+  failed: [{ node: 'gpu-b', why: 'it is not up' }],
+} as const
+
+export const standings = [
+  {
+    model: 'llama3.2:latest',
+    policy: { avoid: ['nas'] },
+    wanted: { min: 2, max: 3 },
+    copies: [
+      {
+        node: 'desk',
+        state: 'resident',
+        standing: 'up',
+        digest: 'a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72',
+        sizeBytes: 2_019_393_189,
+      },
+      {
+        node: 'gpu-z',
+        state: 'present',
+        standing: 'down',
+        digest: 'a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72',
+        sizeBytes: 2_019_393_189,
+      },
+    ],
+    missing: 1,
+    surplus: 0,
+    transfers: transfers.slice(0, 1),
+    findings: ['gpu-z is down, and has one of its copies'],
+    plan: ['pull it to gpu-b: gpu-z has been down for 3 minutes'],
+  },
+] as const
+
+export const synced = {
+  dryRun: true,
+  actions: [
+    { do: 'pull', model: 'llama3.2:latest', node: 'gpu-b', reason: '1 copy of 2 is there' },
+    { do: 'remove', model: 'mistral:latest', node: 'gpu-a', reason: '3 copies, 2 at most' },
+  ],
+  unmet: [{ model: 'qwen3:32b', reason: 'no node has the room' }],
+} as const

@@ -361,11 +361,24 @@ examples:
 `
 
 exports[`test/cli/main.test.ts > TAP > models --help says everything models takes > must match snapshot 1`] = `
-usage: quipu models [options]
+usage: quipu models [ls] [options]
+       quipu models status [NAME] [options]
+       quipu models pull NAME [--nodes A,B | --all | --auto N] [options]
+       quipu models cancel NAME [--nodes A,B] [options]
+       quipu models rm NAME [--nodes A,B] [options]
+       quipu models sync [NAME] [options]
 
 Lists every model of the fleet, and the nodes that have it; a star marks those that have it in
-memory.
+memory (ls). Tells how each stands to what its policy wants (status), brings one to nodes and shows
+how far it has come (pull), calls that off (cancel), removes one (rm), and makes true what policies
+want of copies (sync). \`quipu policy\` says what is wanted.
 
+  --nodes A,B             pull, cancel, rm: these nodes
+  --all                   pull: to every node that may have it
+  --auto N                pull: to so many nodes, which the house chooses [1]
+  --no-wait               pull: do not wait until it is there
+  --force                 rm: even what its policy needs
+  --dry-run               sync: only say what would be done
   --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
   --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people
@@ -376,6 +389,12 @@ examples:
       what can be asked for, and who can answer
   quipu models --json | jq -r ".[].name"
       the names alone
+  quipu models pull llama3.2 --nodes gpu-a,gpu-b
+      one after the other, a bar each
+  quipu models pull qwen3:32b --auto 2
+      where there is room, and where it is asked for
+  quipu models sync --dry-run
+      what policies want, and the house would do
 
 `
 
@@ -828,7 +847,7 @@ usage: quipu VERB [options]
   agent                   run the agent of one Ollama server, for a house that cannot reach it
   sim                     run simulated Ollama nodes
   nodes                   list, show, add, drain, resume and remove nodes
-  models                  list the models, and who has them
+  models                  list, pull, remove and spread models
   policy                  say where a model may run, and how it is loaded
   ps                      list the models in memory, and where
   top                     watch the house, live

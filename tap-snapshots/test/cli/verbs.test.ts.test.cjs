@@ -288,7 +288,7 @@ ID                           CAME                  STATE       MODEL          NO
 
 exports[`test/cli/verbs.test.ts > TAP > where there is nothing, that is said > must match snapshot 1`] = `
 No node is registered. Add one with: quipu nodes add http://HOST:11434
-No node has a model. Pull one, through the house: ollama pull NAME
+No node has a model. Pull one: quipu models pull NAME
 No model has a policy. Set one with: quipu policy set MODEL KEY=VALUE
 No model is in memory. The first request for one loads it.
 Nobody waits.

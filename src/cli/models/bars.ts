@@ -1,0 +1,46 @@
+/** How far a model has come on each node, a line a node. Pure. */
+import type { Told, Transfer } from '../../gateway/schema.ts'
+import { barOf } from '../meter.ts'
+import { durationOf, sizeOf } from '../quantities.ts'
+import { plain } from '../terminal.ts'
+
+export type TransferRow = Told<typeof Transfer>
+
+const BAR = 24
+const NAME_MAX = 24
+
+/** `gpu-a   ██████░░░░░░  52 %  2.1 GB of 4.0 GB  38 MB/s  50 s left`, or what it waits for, or how it ended. */
+export function barLine(row: TransferRow, nameWidth: number): string {
+  const { state, progress, ms } = row
+  const name = plain(row.node).slice(0, NAME_MAX).padEnd(Math.min(nameWidth, NAME_MAX))
+  if (state === 'completed')
+    return `${name}  ${barOf(1, BAR)} 100 %  done${ms === undefined ? '' : ` in ${durationOf(ms)}`}`
+  const part = progress?.totalBytes ? progress.bytes / progress.totalBytes : 0
+  const bar = `${barOf(part, BAR)} ${String(Math.floor(part * 100)).padStart(3)} %`
+  return `${name}  ${bar}  ${wordsOf(row)}`
+}
+
+/** What there is to say of it, beside how much is there. */
+export function wordsOf({ state, progress, waits, reason, trouble }: TransferRow): string {
+  if (state === 'cancelled') return 'called off'
+  if (state === 'abandoned') return `failed: ${plain(reason ?? trouble ?? 'it did not say why')}`
+  if (state !== 'running') {
+    const before = reason ?? trouble
+    return `waiting: ${plain(waits ?? 'its turn')}${before === undefined ? '' : `, after: ${plain(before)}`}`
+  }
+  if (progress === undefined) return plain(waits ?? 'begins')
+  const { bytes, totalBytes, bytesPerS, leftMs, step } = progress
+  if (bytes === 0) return plain(step)
+  const size = totalBytes === undefined ? sizeOf(bytes) : `${sizeOf(bytes)} of ${sizeOf(totalBytes)}`
+  const rate = bytesPerS === undefined ? [] : [`${sizeOf(bytesPerS)}/s`]
+  const left = leftMs === undefined ? [] : [`${durationOf(leftMs)} left`]
+  // While bytes come, the step is the digest of a blob, and says nothing to anybody.
+  const said = /^pulling [0-9a-f]{12}$/.test(step) ? [] : [plain(step)]
+  return [size, ...rate, ...left, ...said].join('  ')
+}
+
+/** Where one line a change is all there is room for: what must be different for there to be another one. */
+export function markOf({ state, progress, attempt }: TransferRow): string {
+  const step = progress?.step ?? ''
+  return `${state} ${attempt} ${/^pulling [0-9a-f]{12}$/.test(step) ? 'pulling' : step}`
+}
