@@ -35,20 +35,20 @@ t.test(
     const answer = await fetch(`${url}/quipu/models/pull`, { method: 'POST', body })
     t.equal(answer.status, 202)
     const open = async (): Promise<readonly string[]> => {
-    const rows = (await (await fetch(`${url}/quipu/transfers`)).json()) as { state: string }[]
-    return rows.map(({ state }) => state).filter(state => /running|waiting|resting/.test(state))
-  }
-  let interrupted = 0
-  for (let round = 0; round < ROUNDS; round += 1) {
+      const rows = (await (await fetch(`${url}/quipu/transfers`)).json()) as { state: string }[]
+      return rows.map(({ state }) => state).filter(state => /running|waiting|resting/.test(state))
+    }
+    let interrupted = 0
+    for (let round = 0; round < ROUNDS; round += 1) {
       await new Promise(resolve => setTimeout(resolve, 150 + random() * 500))
       interrupted += Number((await open()).includes('running'))
-    house.kill('SIGKILL')
+      house.kill('SIGKILL')
       await once(house, 'exit')
       house = await start(url, flags)
     }
     while ((await open()).length > 0) await new Promise(resolve => setTimeout(resolve, 50))
     t.ok(interrupted > 0, `${interrupted} of ${ROUNDS} in the middle of a pull`)
-  house.kill('SIGTERM')
+    house.kill('SIGTERM')
     t.equal((await once(house, 'exit'))[0], 0)
 
     const journal = await openLevelJournal({ dir: `${dir}/data`, clock: systemClock })
