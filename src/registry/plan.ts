@@ -30,7 +30,8 @@ import type { Demand } from '../projections/demand.ts'
 import type { Replica } from '../projections/residency.ts'
 import type { EndedTransfer, OpenTransfer } from '../projections/transfers.ts'
 import {
-  admits,
+  type Admission,
+  admissionOf,
   CARE,
   type Care,
   demandAt,
@@ -128,6 +129,10 @@ interface Wanted {
   readonly hash: number
   readonly sizeBytes: number | undefined
   readonly demand: Demand | undefined
+  readonly admits: Admission
+  /** By node: all copies; and of what was given up, the last ones. */
+  readonly copies: ReadonlyMap<string, Replica>
+  readonly given: readonly EndedTransfer[]
   readonly counted: Held[]
   readonly strays: Held[]
   readonly lost: string[]
@@ -150,7 +155,7 @@ class Planning {
     this.#care = care
     this.#only = only
     this.#sites = sitesOf(scene, care)
-    this.#open = [...scene.transfers.open.values()].sort((a, b) => a.seq - b.seq)
+    this.#open = [...scene.transfers.open.values()].sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1))
     for (const one of scene.transfers.abandoned.values()) push(this.#abandoned, one.model, one)
     this.#wanted = this.#look()
   }
@@ -218,16 +223,18 @@ class Planning {
       hash: hashOf(model),
       sizeBytes: this.#scene.sizeOf(model),
       demand: this.#scene.demand.get(model),
+      admits: admissionOf(policy),
+      copies: this.#scene.replicas.get(model) ?? new Map<string, Replica>(),
+      given: this.#abandoned.get(model) ?? [],
       counted: [],
       strays: [],
       lost: [],
       coming: [],
     }
-    const copies = this.#scene.replicas.get(model)
-    for (const [name, replica] of copies ?? []) {
+    for (const [name, replica] of one.copies) {
       const site = this.#sites.get(name)
       if (site === undefined) continue
-      if (!admits(policy, site.node)) one.strays.push({ site, replica })
+      if (!one.admits(site.node)) one.strays.push({ site, replica })
       else if (site.gone) one.lost.push(name)
       else one.counted.push({ site, replica })
     }
@@ -236,7 +243,7 @@ class Planning {
     one.lost.sort()
     one.coming = coming.filter(({ node }) => {
       const site = this.#sites.get(node)
-      return site !== undefined && !site.gone && !copies?.has(node) && admits(policy, site.node)
+      return site !== undefined && !site.gone && !one.copies.has(node) && one.admits(site.node)
     })
     return one
   }
@@ -252,7 +259,8 @@ class Planning {
     if (cause === 'asked') return undefined
     if (site.gone) return `${node} is lost`
     const policy = this.#scene.policies.get(model)
-    if (policy !== undefined && !admits(policy, site.node)) return `its policy does not let it be on ${node}`
+    if (policy !== undefined && !admissionOf(policy)(site.node))
+      return `its policy does not let it be on ${node}`
     if (state === 'running') return undefined
     if (site.node.duty !== 'active') return `${node} is drained`
     if (site.freeBytes !== undefined && site.freeBytes < -this.#care.reserveBytes)
@@ -270,11 +278,12 @@ class Planning {
     const has = have(one)
     const hold = this.#hold(one)
     if (hold !== undefined) return this.#miss(one, hold)
-    const { ranked, excluded } = rank(one, this.#sites.values(), site => this.#exclude(one, site), min - has)
+    const exclude = (site: Site): string | undefined => this.#exclude(one, site)
+    const { ranked, excluded } = rank(one, this.#sites.values(), exclude, min - has)
     const chosen = ranked.slice(0, min - has)
-    const rows = tableOf(ranked, excluded, chosen.length, ({ site }, why) =>
-      destinationOf(site, sizeBytes, demand, prefers(policy, site), why),
-    )
+    const row = ({ site }: { readonly site: Site }, why?: string): Destination =>
+      destinationOf(site, sizeBytes, demand, prefers(policy, site), why)
+    const rows = tableOf(ranked, excluded, chosen.length, row)
     const digest = sameDigest(one)
     chosen.forEach(({ site }, i) => {
       this.#actions.push({
@@ -282,38 +291,36 @@ class Planning {
         model,
         node: site.name,
         reason: `${shortOf(one, has + i)}; ${site.name} ${merits(one, site)}`,
-        candidates: rows,
+        candidates: i < rows.length ? rows : [...rows.slice(1), row(chosen[i]!)],
         ...(sizeBytes !== undefined && { sizeBytes }),
         ...(digest !== undefined && { digest }),
         ...(one.lost.length > 0 && { lost: one.lost }),
       })
       promise(site, this.#scene, model)
     })
-    if (chosen.length < min - has) this.#miss(one, whyNot(excluded), has + chosen.length)
+    if (chosen.length < min - has)
+      this.#miss(one, whyNot(this.#sites.values(), exclude, chosen), has + chosen.length)
   }
 
   /** Why no node could get it. */
-  #hold({ model, policy }: Wanted): string | undefined {
+  #hold({ model, policy, given }: Wanted): string | undefined {
     if (this.#scene.made.has(model)) return 'it was made here, so that no other node can pull it'
-    const unknown = this.#abandoned
-      .get(model)
-      ?.find(one => one.reason === 'unknown' && this.#rests(one, policy))
-    return unknown === undefined ? undefined : "Ollama's registry has no such model"
+    const unknown = given.some(last => last.reason === 'unknown' && this.#rests(last, policy))
+    return unknown ? "Ollama's registry has no such model" : undefined
   }
 
   /** (5) */
   #exclude(one: Wanted, site: Site): string | undefined {
-    const { policy, sizeBytes, model } = one
-    if (!admits(policy, site.node)) return 'not by its policy'
-    if (this.#scene.replicas.get(model)?.has(site.name)) return site.gone ? 'has it, and is lost' : 'has it'
-    if (one.coming.some(({ node }) => node === site.name)) return 'is getting it'
+    const { policy, sizeBytes, copies, coming, given } = one
+    if (!one.admits(site.node)) return AGAINST
+    if (copies.has(site.name)) return site.gone ? 'has it, and is lost' : 'has it'
+    if (coming.length > 0 && coming.some(({ node }) => node === site.name)) return 'is getting it'
     if (site.barred !== undefined) return site.barred
     if (!hasRoom(site, sizeBytes)) return 'has no room on its disk'
     if (fitOf(site, sizeBytes) === 'none') return 'has too little memory'
-    const given = this.#abandoned
-      .get(model)
-      ?.some(last => last.node === site.name && this.#rests(last, policy))
-    return given ? 'did not get it a while ago' : undefined
+    if (given.length > 0 && given.some(last => last.node === site.name && this.#rests(last, policy)))
+      return 'did not get it a while ago'
+    return undefined
   }
 
   /** Given up of late, and nobody has set the policy since. */
@@ -424,25 +431,27 @@ export function choose(scene: Scene, model: string, how: How, care: Care = CARE)
     hash: hashOf(model),
     sizeBytes: scene.sizeOf(model),
     demand: scene.demand.get(model),
+    admits: admissionOf(policy),
+    copies: scene.replicas.get(model) ?? new Map(),
+    given: [],
     counted: [],
     strays: [],
     lost: [],
     coming: [],
   }
-  const holders = scene.replicas.get(model)
   const named = 'nodes' in how
   const exclude = (site: Site): string | undefined => {
-    const has = holders?.has(site.name) ?? false
+    const has = one.copies.has(site.name)
     if (site.node.reach !== 'up') return site.barred
     if (!has && !hasRoom(site, one.sizeBytes)) return 'has no room on its disk'
     if (named) return undefined
-    if (!admits(policy, site.node)) return 'not by its policy'
+    if (!one.admits(site.node)) return AGAINST
     if (site.barred !== undefined) return site.barred
     return !has && fitOf(site, one.sizeBytes) === 'none' ? 'has too little memory' : undefined
   }
   const some = named ? how.nodes.flatMap(name => sites.get(name) ?? []) : [...sites.values()]
-  const { ranked, excluded } = rank(one, new Set(some), exclude, some.length)
-  const has = (site: Site): boolean => holders?.has(site.name) ?? false
+  const { ranked, excluded } = rank(one, new Set(some), exclude, some.length, some.length)
+  const has = (site: Site): boolean => one.copies.has(site.name)
   ranked.sort((a, b) => Number(has(b.site)) - Number(has(a.site)))
   const chosen = 'count' in how ? ranked.slice(0, how.count) : ranked
   const strangers = named ? how.nodes.filter(name => !sites.has(name)) : []
@@ -472,12 +481,15 @@ interface Excluded {
   readonly why: string
 }
 
-/** So many of the best, and a few more for the table, best first. */
+const AGAINST = 'not by its policy'
+
+/** So many of the best, and a few more for the table, best first. Where there are few, those that are excluded. */
 function rank(
   one: Wanted,
   sites: Iterable<Site>,
   exclude: (site: Site) => string | undefined,
   count: number,
+  excludedMax = CANDIDATES_MAX,
 ): { readonly ranked: Ranked[]; readonly excluded: Excluded[] } {
   const most = count + CANDIDATES_MAX / 2
   const ranked: Ranked[] = []
@@ -485,12 +497,14 @@ function rank(
   for (const site of sites) {
     const why = exclude(site)
     if (why !== undefined) {
-      excluded.push({ site, why })
+      if (excluded.length < excludedMax) excluded.push({ site, why })
       continue
     }
-    const next: Ranked = { site, merit: meritOf(one, site), lot: undefined }
-    const last = ranked.at(-1)
-    if (ranked.length === most && last !== undefined && before(one.hash, last, next)) continue
+    const merit = meritOf(one, site)
+    const last = ranked.length < most ? undefined : ranked[most - 1]!
+    if (last !== undefined && last.merit > merit) continue
+    const next: Ranked = { site, merit, lot: undefined }
+    if (last !== undefined && before(one.hash, last, next)) continue
     let at = ranked.length
     while (at > 0 && before(one.hash, next, ranked[at - 1]!)) at -= 1
     ranked.splice(at, 0, next)
@@ -561,13 +575,20 @@ function merits({ policy, sizeBytes }: Wanted, site: Site): string {
 }
 
 /** How many nodes are out of the question for what. */
-function whyNot(excluded: readonly Excluded[]): string {
-  if (excluded.length === 0) return 'there is no node'
-  const counts = new Map<string, string[]>()
-  for (const { site, why } of excluded) push(counts, why, site.name)
-  return [...counts]
+function whyNot(
+  sites: Iterable<Site>,
+  exclude: (site: Site) => string | undefined,
+  chosen: readonly Ranked[],
+): string {
+  const names = new Map<string, string[]>()
+  for (const site of sites) {
+    const why = chosen.some(one => one.site === site) ? undefined : exclude(site)
+    push(names, why ?? 'is getting it', site.name)
+  }
+  if (names.size === 0) return 'there is no node'
+  return [...names]
     .sort(([a, some], [b, others]) => others.length - some.length || (a < b ? -1 : 1))
-    .map(([why, names]) => (names.length === 1 ? `${names[0]} ${why}` : `${names.length} nodes: ${why}`))
+    .map(([why, some]) => (some.length === 1 ? `${some[0]} ${why}` : `${some.length} nodes: ${why}`))
     .join('; ')
 }
 

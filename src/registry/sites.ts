@@ -116,11 +116,20 @@ export function release(site: Site, scene: Scene, model: string): void {
   if (site.freeBytes !== undefined) site.freeBytes += scene.sizeOf(model) ?? SIZE_PRIOR_BYTES
 }
 
-/** Does the policy let the model be there? */
-export function admits({ nodes, avoid, labels }: PlannedPolicy, node: PlannedNode): boolean {
-  if (nodes !== undefined && !nodes.includes(node.name)) return false
-  if (avoid?.includes(node.name)) return false
-  return labels === undefined || Object.entries(labels).every(([name, value]) => node.labels[name] === value)
+export type Admission = (node: PlannedNode) => boolean
+
+/** Where the policy lets the model be; asked of every node for every model, so what it says is looked at once. */
+export function admissionOf({ nodes, avoid, labels = {} }: PlannedPolicy): Admission {
+  const only = nodes && new Set(nodes)
+  const not = new Set(avoid)
+  const pairs = Object.entries(labels)
+  if (only === undefined && not.size === 0 && pairs.length === 0) return () => true
+  return ({ name, labels: own }) => {
+    if (only !== undefined && !only.has(name)) return false
+    if (not.has(name)) return false
+    for (const [key, value] of pairs) if (own[key] !== value) return false
+    return true
+  }
 }
 
 /** In which memory the model fits whole; undefined where that is not known. */

@@ -8,6 +8,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   audit: async () => (await import('./audit.ts')).auditBench(),
   start: async () => (await import('./start.ts')).startBench(),
   schedule: async () => (await import('./schedule.ts')).scheduleBench(),
+  plan: async () => (await import('./plan.ts')).planBench(),
   relay: async () => (await import('./relay.ts')).relayBench(),
   spool: async () => (await import('./spool.ts')).spoolBench(),
   subscriptions: async () => (await import('./subscriptions.ts')).subscriptionsBench(),
