@@ -26,8 +26,9 @@ export type ReplicaFact =
         readonly estimateMs: number
         /** How it is loaded, where that is not left to the node; see variant.ts. */
         readonly variant?: string
-        /** The model that is unloaded there first, to make room. */
+        /** The model that is unloaded there first, to make room; and others, where that is not enough. */
         readonly evicts?: string
+        readonly evictsAlso?: readonly string[]
       }
     >
   /**
@@ -51,6 +52,7 @@ export type ReplicaCommand =
         readonly estimateMs: number
         readonly variant?: string
         readonly evicts?: string
+        readonly evictsAlso?: readonly string[]
       }
     >
   | Message<'replica.confirm', { readonly ms?: number; readonly residence?: Residence }>

@@ -29,6 +29,8 @@ export type Candidate = {
   readonly estimateMs: number | null
   /** Why it was out of the question. */
   readonly excluded?: string
+  /** What told against it, though it was not out of the question. */
+  readonly against?: string
   /** The head of this conversation was answered there before. */
   readonly affine?: true
 }

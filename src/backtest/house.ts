@@ -57,11 +57,11 @@ export const house =
     }
 
     /** Whoever has to go is sent away first, as the loader of a house does it. */
-    function load(id: string, evicts: string | undefined): void {
+    function load(id: string, victims: readonly string[]): void {
       const { model, node } = replicaParts(id)
       const site = sites.get(node)!
       const began = clock.now()
-      if (evicts !== undefined) site.unload(evicts)
+      for (const victim of victims) site.unload(victim)
       site.load(model, () => {
         const data = { ms: Math.round(clock.now() - began) }
         engine.attempt('replica', id, { type: 'replica.confirm', data })
@@ -98,7 +98,8 @@ export const house =
 
     const world = reactor(undefined, {
       on: {
-        'replica.loading': (_self, { id, data }) => load(id, data.evicts),
+        'replica.loading': (_self, { id, data: { evicts, evictsAlso = [] } }) =>
+          load(id, evicts === undefined ? [] : [evicts, ...evictsAlso]),
         'request.assigned': (_self, { id, data: { node } }) => send(id, node),
         'request.expired': (_self, { id }) => close(id),
         'request.failed': (_self, { id }) => close(id),

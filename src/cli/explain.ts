@@ -231,7 +231,7 @@ function sayCandidates(candidates: readonly Candidate[], chosen?: string): void 
         right: true,
         cell: ({ estimateMs }) => (estimateMs === null ? '?' : durationOf(estimateMs)),
       },
-      { name: 'WHY NOT', cell: ({ excluded }) => excluded ?? '' },
+      { name: 'WHY NOT', cell: ({ excluded, against }) => excluded ?? against ?? '' },
     ],
     'There was no node.',
   )

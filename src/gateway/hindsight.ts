@@ -210,6 +210,7 @@ function loadWords(table: readonly Candidate[], node: string): string {
 /** As scheduler/place.ts orders those that could have answered at once. */
 const EDGES: Readonly<Record<string, string>> = {
   speed: 'it was expected to answer sooner',
+  throttled: 'nothing slowed it down',
   preference: 'the policy prefers it',
   conversation: 'it suits the conversation',
   load: 'it had less to do for its weight',

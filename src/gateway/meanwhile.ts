@@ -140,8 +140,9 @@ function ofReplica(fact: Entry): string {
   const { model, node } = replicaParts(fact.id)
   switch (fact.type) {
     case 'replica.loading': {
-      const { evicts } = dataOf(fact)
-      return `${node} began to load ${model}${evicts === undefined ? '' : `, in place of ${evicts}`}`
+      const { evicts, evictsAlso = [] } = dataOf(fact)
+      const place = evicts === undefined ? '' : `, in place of ${list([evicts, ...evictsAlso])}`
+      return `${node} began to load ${model}${place}`
     }
     case 'replica.loaded': {
       const { ms } = dataOf(fact)

@@ -1139,6 +1139,7 @@ export const Candidate = Type.Object({
     description: 'until it would have started there; null where nothing is known',
   }),
   excluded: maybe(text('why it was out of the question')),
+  against: maybe(text('what told against it, though it was not out of the question')),
 })
 
 export const Tokens = Type.Object({

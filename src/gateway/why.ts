@@ -234,18 +234,19 @@ function others({ node, candidates }: Attempt, model: string): readonly string[]
   const none = (row: Candidate): boolean => !row.resident && row.estimateMs === 0
   for (const row of candidates) {
     if (row.node === node) continue
+    const but = row.against === undefined ? '' : ` (${row.against})`
     const why =
       row.excluded !== undefined
         ? `excluded: ${row.excluded}`
         : row.resident
           ? row.idle > 0
-            ? 'as ready'
-            : 'busy'
+            ? `as ready${but}`
+            : `busy${but}`
           : none(row)
             ? row.idle > 0
               ? 'as good'
               : 'busy'
-            : `cold: ${model} would have had to be loaded first`
+            : `cold: ${model} would have had to be loaded first${but}`
     groups.set(why, [...(groups.get(why) ?? []), row.node])
   }
   return [...groups].map(([why, nodes]) => `${list(nodes)} ${nodes.length === 1 ? 'was' : 'were'} ${why}`)
@@ -364,7 +365,9 @@ export function waiting(
         ? 'loading it'
         : row.resident || row.estimateMs === 0
           ? 'busy'
-          : 'cold, without room to load it or not expected to be quicker')
+          : row.against === undefined
+            ? 'cold, without room to load it or not expected to be quicker'
+            : `cold; ${row.against}`)
     groups.set(why, [...(groups.get(why) ?? []), row.node])
   }
   if (groups.size === 0) return 'there is no node'

@@ -49,14 +49,14 @@ export const loader = (self: Loader): Reactor => {
     self.catalog.state.get(model)?.capabilities.join() === 'embedding'
 
   /** Whoever has to go is sent away first; where that fails, the node sees to it itself. */
-  const replace = async (url: string, model: string, order: LoadOrder, evicts: string | undefined) => {
+  const replace = async (url: string, model: string, order: LoadOrder, victims: readonly string[]) => {
     const { signal } = order
-    if (evicts !== undefined)
-      await self.unload(url, evicts, { embedding: isEmbedding(evicts), signal }).catch(failed)
+    for (const victim of victims)
+      await self.unload(url, victim, { embedding: isEmbedding(victim), signal }).catch(failed)
     return self.load(url, model, order)
   }
 
-  const start = (id: string, request: string, variant: string, evicts?: string): void => {
+  const start = (id: string, request: string, variant: string, victims: readonly string[] = []): void => {
     const { model, node } = replicaParts(id)
     const url = self.fleet.state.get(node)?.url
     if (url === undefined || active.has(id)) return
@@ -70,7 +70,7 @@ export const loader = (self: Loader): Reactor => {
       embedding: isEmbedding(model),
       signal: abort.signal,
     }
-    replace(url, model, order, evicts)
+    replace(url, model, order, victims)
       .then(
         residence => {
           const ms = Math.round(self.clock.monotonic() - began)
@@ -96,8 +96,8 @@ export const loader = (self: Loader): Reactor => {
 
   return reactor(self, {
     on: {
-      'replica.loading': (_self, { id, data: { request, variant = '', evicts } }) =>
-        start(id, request, variant, evicts),
+      'replica.loading': (_self, { id, data: { request, variant = '', evicts, evictsAlso = [] } }) =>
+        start(id, request, variant, evicts === undefined ? [] : [evicts, ...evictsAlso]),
       'node.lost': (_self, { id }) => stop(id),
       'node.removed': (_self, { id }) => stop(id),
     },

@@ -7,16 +7,18 @@
  *  2. A node this request already failed on is tried again only when nobody else is left; the same goes for a node
  *     outside its hours.
  *  3. Resident with an idle slot: there, where the answer is expected to end first. Nodes that take up to a quarter
- *     longer are as good as the fastest; of these the one that people prefer, then the one that has answered the head
- *     of this conversation, then the least load for its weight, then by name. (Who fails fast looks idle; its breaker
- *     sees to that.)
+ *     longer are as good as the fastest; of these one that nothing slows down, then the one that people prefer, then the
+ *     one that has answered the head of this conversation, then the least load for its weight, then by name. (Who fails
+ *     fast looks idle; its breaker sees to that.)
  *  4. But not on a slow node while faster copies, though busy, would have answered all who wait before it has answered
  *     one by half; and nobody waits longer for that than half of what the slow one takes. (The slow server is worth
  *     starting from a certain length of the line on: Lin and Kumar 1984. Why by half: test/bench/README.md.)
  *  5. Present, its last load failed: there too, unloaded, so that the client hears the node's own words.
  *  6. Present: load it, when that is expected to cost less than waiting for the warm copies. A load costs its own
  *     time, and that of bringing back what it displaces if somebody waits for that or uses it; and where it displaces
- *     something, twice that: it will have to be undone. (What that is worth: test/bench/README.md.)
+ *     something, twice that: it will have to be undone. (What that is worth: test/bench/README.md.) The same goes for a
+ *     node that is slowed down: the copy would be of less use. Where the model does not fit into the memory for models,
+ *     the load costs what the answer takes longer there, too, and comes after all where it does.
  *  7. But where it displaces something, only after the line has waited as long as that costs, beside what would have to
  *     go. (Rent until the rent has reached the price, then buy: never worse than twice the best. Karlin et al. 1988.)
  *     So a copy that was loaded serves at least as long as its load took, and two models that share a node take turns
@@ -58,6 +60,12 @@ export interface Spot {
   readonly heldMs: number
   /** What bringing back the evicted model would cost those who use it or wait for it; 0 when nobody does. */
   readonly evictMs: number
+  /** What slows the node down for longer than a moment. */
+  readonly throttled?: string | undefined
+  /** How much longer this request would run there because the model does not fit into memory; 0 where it does. */
+  readonly spillMs?: number
+  /** Models beside which it does not fit, so that they would have to go. */
+  readonly crowdedBy?: readonly string[]
 }
 
 export interface Demand {
@@ -108,8 +116,8 @@ export function place(demand: Demand, spots: readonly Spot[], weights: Weights =
   const cold = able.filter(({ memory }) => memory === 'present')
   if (cold.length === 0) return wait(ripeInMs) // (8)
   const { spot, priceMs, rentMs } = cold.map(spot => offerOf(spot, demand)).reduce(better)
-  const { node, room, loadMs } = spot
-  const worthMs = priceMs * (room === 'free' ? 1 : weights.swapCost)
+  const { node, room, loadMs, throttled } = spot
+  const worthMs = priceMs * (room === 'free' && throttled === undefined ? 1 : weights.swapCost)
   if (worthMs >= drainMs(able, demand)) return wait(ripeInMs)
   if (rentMs > 0) return wait(Math.min(ripeInMs, rentMs)) // (7)
   return room === 'full' ? { to: 'claim', node } : { to: 'load', node, estimateMs: loadMs } // (6)
@@ -177,6 +185,7 @@ function byMerit(a: Spot, b: Spot, good: number): number {
     Number(b.memory === 'resident') - Number(a.memory === 'resident') ||
     Number(b.runMs <= good) - Number(a.runMs <= good) ||
     (a.runMs <= good ? 0 : a.runMs - b.runMs) ||
+    bySlack(a, b) ||
     Number(b.preferred) - Number(a.preferred) ||
     Number(b.affine) - Number(a.affine) ||
     b.affinity - a.affinity ||
@@ -185,12 +194,17 @@ function byMerit(a: Spot, b: Spot, good: number): number {
   )
 }
 
+/** Slowed down comes after not slowed down. */
+function bySlack(a: Spot, b: Spot): number {
+  return Number(a.throttled !== undefined) - Number(b.throttled !== undefined)
+}
+
 function wait(ripeInMs: number): Choice {
   return Number.isFinite(ripeInMs) ? { to: 'wait', ripeInMs } : { to: 'wait' }
 }
 
 /** What put a node before another that could have answered as well: the first of (3) in which they differ. */
-export type Edge = 'speed' | 'preference' | 'conversation' | 'load' | 'name'
+export type Edge = 'speed' | 'throttled' | 'preference' | 'conversation' | 'load' | 'name'
 
 /** `undefined` where the two were not compared: one of them could not have answered at once. */
 export function edgeOf(
@@ -205,6 +219,7 @@ export function edgeOf(
   if (a === undefined || b === undefined) return undefined
   const good = fastestMs(ready) * weights.asGood
   if (a.runMs > good || b.runMs > good) return a.runMs === b.runMs ? 'name' : 'speed'
+  if (bySlack(a, b) !== 0) return 'throttled'
   if (a.preferred !== b.preferred) return 'preference'
   if (a.affine !== b.affine || a.affinity !== b.affinity) return 'conversation'
   return a.load / a.weight === b.load / b.weight ? 'name' : 'load'
@@ -239,6 +254,10 @@ function priceMs({ loadMs, evictMs }: Spot): number {
   return loadMs + evictMs
 }
 
+function spills({ spillMs = 0 }: Spot): boolean {
+  return spillMs > 0
+}
+
 /** Nobody would miss what this load displaces. */
 function gentle({ room, evictMs }: Spot): boolean {
   return room === 'free' || (room === 'evict' && evictMs === 0)
@@ -248,6 +267,7 @@ function gentle({ room, evictMs }: Spot): boolean {
 interface Offer {
   readonly spot: Spot
   readonly gentle: boolean
+  readonly spills: boolean
   readonly priceMs: number
   /** How much longer the line has to wait until it may displace what is there. */
   readonly rentMs: number
@@ -256,17 +276,21 @@ interface Offer {
 function offerOf(spot: Spot, { waitedMs }: Demand): Offer {
   const soft = gentle(spot)
   const price = priceMs(spot)
+  const { spillMs = 0 } = spot
   return {
     spot,
     gentle: soft,
-    priceMs: price,
+    spills: spillMs > 0,
+    priceMs: price + spillMs,
     rentMs: soft ? 0 : Math.max(0, price - Math.min(waitedMs, spot.heldMs)),
   }
 }
 
 function better(a: Offer, b: Offer): Offer {
   const order =
+    Number(a.spills) - Number(b.spills) ||
     Number(b.gentle) - Number(a.gentle) ||
+    bySlack(a.spot, b.spot) ||
     Number(b.spot.preferred) - Number(a.spot.preferred) ||
     a.rentMs + a.priceMs - b.rentMs - b.priceMs ||
     a.spot.load / a.spot.weight - b.spot.load / b.spot.weight ||
@@ -292,7 +316,26 @@ function candidate(spot: Spot, known: boolean, drained: number, excluded: string
   const waitMs = warm || !known ? 0 : memory === 'present' ? priceMs(spot) : drained
   const estimateMs = excluded === undefined && Number.isFinite(waitMs) ? Math.round(waitMs) : null
   const row = { node, resident: memory === 'resident', idle: idle(spot), estimateMs }
-  return { ...row, ...(affine && { affine }), ...(excluded !== undefined && { excluded }) }
+  const but = excluded === undefined ? against(spot) : ''
+  return {
+    ...row,
+    ...(affine && { affine }),
+    ...(excluded !== undefined && { excluded }),
+    ...(but !== '' && { against: but }),
+  }
+}
+
+/** What told against a node that was not out of the question, in words. */
+function against(spot: Spot): string {
+  const { memory, throttled, crowdedBy = [] } = spot
+  const cold = memory === 'present'
+  return [
+    throttled === undefined ? '' : `throttled: ${throttled}`,
+    cold && spills(spot) ? 'larger than its memory' : '',
+    cold && crowdedBy.length > 0 ? `does not fit beside ${crowdedBy.join(', ')}` : '',
+  ]
+    .filter(Boolean)
+    .join('; ')
 }
 
 function byName(a: Spot, b: Spot): number {

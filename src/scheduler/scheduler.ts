@@ -16,7 +16,7 @@ import { type Open, type RequestsProjection, runningOn } from '../projections/re
 import type { Residency } from '../projections/residency.ts'
 import type { Affinity } from './affinity.ts'
 import { type Choice, candidatesOf, type Demand, place } from './place.ts'
-import { type NodeSpot, Survey, survey } from './survey.ts'
+import { hasMemory, type NodeSpot, Survey, survey } from './survey.ts'
 import { nextSlotMs } from './trial.ts'
 
 /** What decisions are made from. */
@@ -168,6 +168,8 @@ export const scheduler = (self: Scheduler): Reactor => {
       'node.resumed': all,
       'node.lost': all,
       'node.removed': all,
+      'node.equipped': (_self, { id }) => node(id), // what did not fit may fit now
+      'node.cooled': (_self, { id }) => node(id),
       'breaker.tripped': (_self, { id }) => node(id),
       'breaker.probed': (_self, { id }) => node(id),
       'breaker.healed': (_self, { id }) => {
@@ -200,13 +202,15 @@ function sooner(a: number | undefined, b: number | undefined): number | undefine
 }
 
 /** Is there a model in its memory that nobody uses, or room for one? */
-function hasIdle({ fleet, residency, requests }: Scheduler, name: string): boolean {
+function hasIdle(self: Scheduler, name: string): boolean {
+  const { fleet, residency, requests } = self
   const there = residency.state.inMemory.get(name)
   for (const { model, state } of there?.values() ?? []) {
     if (state === 'loading') return false
     if (runningOn(requests.state, name, model) === 0) return true
   }
-  return (there?.size ?? 0) < (fleet.state.get(name)?.residentMax ?? 0)
+  const node = fleet.state.get(name)
+  return node !== undefined && (there?.size ?? 0) < node.residentMax && hasMemory(self, node)
 }
 
 function nodeOf(replica: string): string {
@@ -298,9 +302,10 @@ function assign(self: Scheduler, open: Open, node: string, candidates: readonly 
 }
 
 /** Whoever has to go for it goes first, so that nobody is sent to a copy that is about to disappear. */
-function load({ engine }: Scheduler, open: Open, { node, victim }: NodeSpot, estimateMs: number): void {
+function load({ engine }: Scheduler, open: Open, { node, victims }: NodeSpot, estimateMs: number): void {
   const { model, variant } = open
-  if (victim !== undefined)
+  const [evicts, ...evictsAlso] = victims
+  for (const victim of victims)
     engine.attempt('replica', replicaId(victim, node), { type: 'replica.unload', data: {} })
   engine.commit('replica', replicaId(model, node), {
     type: 'replica.load',
@@ -308,7 +313,8 @@ function load({ engine }: Scheduler, open: Open, { node, victim }: NodeSpot, est
       request: open.id,
       estimateMs,
       ...(variant !== '' && { variant }),
-      ...(victim !== undefined && { evicts: victim }),
+      ...(evicts !== undefined && { evicts }),
+      ...(evictsAlso.length > 0 && { evictsAlso }),
     },
   })
 }

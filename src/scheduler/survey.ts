@@ -6,6 +6,7 @@ import { type FleetNode, routable } from '../projections/fleet.ts'
 import { keyOf } from '../projections/queue.ts'
 import { type Open, runningOn } from '../projections/requests.ts'
 import type { Replica } from '../projections/residency.ts'
+import { heldBytes, memoryOf as memoryFor, mostTaken, neededBytes, slowerBy } from './fit.ts'
 import { within } from './hours.ts'
 import { CANDIDATES_MAX, type Spot } from './place.ts'
 import type { Bearings } from './scheduler.ts'
@@ -72,6 +73,8 @@ class Sight {
   /** How many have looked. */
   turn = 0
   meanLoad = 0
+  /** The most that the model took anywhere; NaN where it never was in memory. */
+  #taken: number | undefined
 
   constructor(self: Bearings, open: Seen, claims: ReadonlyMap<string, string>) {
     this.self = self
@@ -82,6 +85,15 @@ class Sight {
     this.running = self.requests.state.running.get(open.model)
     this.open = open
     this.turnTo(open)
+  }
+
+  /** What the model takes in memory on a node, as far as it can be told. */
+  neededBytes(replica: Replica | undefined): number {
+    if (replica === undefined) return 0
+    if (replica.residence !== undefined) return neededBytes(replica, undefined)
+    const copies = this.self.residency.state.byModel.get(this.open.model)
+    this.#taken ??= mostTaken(copies?.values() ?? []) ?? Number.NaN
+    return neededBytes(replica, Number.isNaN(this.#taken) ? undefined : this.#taken)
   }
 
   turnTo(open: Seen): void {
@@ -174,24 +186,39 @@ export class NodeSpot implements Spot {
   }
 
   get room(): Spot['room'] {
-    this.#room ??= roomOn(this.#sight, this.#node)
+    this.#room ??= roomOn(this.#sight, this.#node, this.#replica)
     return this.#room.room
   }
 
   get evictMs(): number {
-    this.#room ??= roomOn(this.#sight, this.#node)
+    this.#room ??= roomOn(this.#sight, this.#node, this.#replica)
     return this.#room.evictMs
   }
 
   get heldMs(): number {
-    this.#room ??= roomOn(this.#sight, this.#node)
+    this.#room ??= roomOn(this.#sight, this.#node, this.#replica)
     return Math.max(0, this.#sight.now - (this.#room.since ?? this.#sight.now))
   }
 
-  /** The model that would have to go. */
-  get victim(): string | undefined {
-    this.#room ??= roomOn(this.#sight, this.#node)
-    return this.#room.victim
+  /** The models that would have to go. */
+  get victims(): readonly string[] {
+    this.#room ??= roomOn(this.#sight, this.#node, this.#replica)
+    return this.#room.room === 'evict' ? (this.#room.victims ?? []) : []
+  }
+
+  get crowdedBy(): readonly string[] {
+    this.#room ??= roomOn(this.#sight, this.#node, this.#replica)
+    return this.#room.crowdedBy ?? []
+  }
+
+  get throttled(): string | undefined {
+    return this.#node.throttled?.cause
+  }
+
+  get spillMs(): number {
+    const memory = memoryFor(this.#node.equipment)
+    if (memory === undefined || this.#replica === undefined) return 0
+    return (slowerBy(this.#sight.neededBytes(this.#replica), memory) - 1) * this.runMs
   }
 
   get #seen(): Known {
@@ -238,43 +265,95 @@ interface Room {
   readonly evictMs: number
   /** Since when what would have to go is in memory; undefined while it is still being loaded. */
   readonly since?: number
-  readonly victim?: string
+  readonly victims?: readonly string[]
+  /** Of these, or of those that are busy, the ones that have to go for want of memory. */
+  readonly crowdedBy?: readonly string[]
 }
 
 /**
  * Loads are one at a time per node: Ollama's own are, and a second would only wait in front of its door. Of the idle
- * models the one goes that would be missed least, and of these the one that came first.
+ * models those go that would be missed least, and of these the ones that came first; as few as it takes until neither their
+ * number nor the memory, where that is known, is in the way.
  */
-function roomOn({ self, open }: Sight, { name, residentMax }: FleetNode): Room {
+function roomOn(sight: Sight, { name, residentMax, equipment }: FleetNode, own: Replica | undefined): Room {
+  const { self, open } = sight
   const { residency, requests, estimates } = self
   const there = residency.state.inMemory.get(name)
-  let idle: Victim | undefined
-  let busy: Victim | undefined
-  for (const replica of there?.values() ?? []) {
+  if (there === undefined || there.size === 0) return FREE
+  const memory = memoryFor(equipment)
+  const others: Victim[] | undefined = memory === undefined ? undefined : []
+  let left = memory?.bytes ?? Number.POSITIVE_INFINITY
+  let least: Victim | undefined
+  for (const replica of there.values()) {
     const { id, model, since, state } = replica
     if (state === 'loading') return { room: 'full', evictMs: 0 }
     // Loaded otherwise, it has to go itself.
     if (model === open.model) return leavingMs(self, replica)
-    const runs = runningOn(requests.state, name, model) > 0
-    const missed = runs || requests.state.queue.ofModel.has(model)
-    const one = { model, since, evictMs: missed ? loadEstimateMs(estimates.state, id) : 0 }
-    if (runs) busy = lesser(busy, one)
-    else idle = lesser(idle, one)
+    const busy = runningOn(requests.state, name, model) > 0
+    const missed = busy || requests.state.queue.ofModel.has(model)
+    const bytes = memory === undefined ? 0 : heldBytes(replica, memory)
+    left -= bytes
+    const one = { model, since, bytes, busy, evictMs: missed ? loadEstimateMs(estimates.state, id) : 0 }
+    others?.push(one)
+    if (least === undefined || byLoss(one, least) < 0) least = one
   }
-  if (there === undefined || there.size < residentMax) return { room: 'free', evictMs: 0 }
-  if (idle === undefined) return { room: 'full', evictMs: busy!.evictMs, since: busy!.since }
-  return { room: 'evict', evictMs: idle.evictMs, since: idle.since, victim: idle.model }
+  const full = there.size >= residentMax
+  // What does not fit at all takes what there is.
+  const wants = memory === undefined ? 0 : Math.min(memory.bytes, sight.neededBytes(own))
+  if (!full && wants <= left) return FREE
+  const going = others === undefined || wants <= left ? [least!] : leastOf(others, wants - left)
+  let [room, evictMs, since]: [Spot['room'], number, number] = ['evict', 0, 0]
+  for (const one of going) {
+    if (one.busy) room = 'full'
+    evictMs += one.evictMs
+    since = Math.max(since, one.since)
+  }
+  const victims = going.map(({ model }) => model)
+  return { room, evictMs, since, victims, ...(wants > left && { crowdedBy: victims }) }
 }
+
+/** Is there memory for one more of the models that somebody waits for, as far as that can be told? */
+export function hasMemory({ residency, requests }: Bearings, { name, equipment }: FleetNode): boolean {
+  const memory = memoryFor(equipment)
+  if (memory === undefined) return true
+  let left = memory.bytes
+  for (const replica of residency.state.inMemory.get(name)?.values() ?? []) left -= heldBytes(replica, memory)
+  for (const replica of residency.state.byNode.get(name)?.values() ?? []) {
+    if (replica.state !== 'present' || !requests.state.queue.ofModel.has(replica.model)) continue
+    if (Math.min(memory.bytes, neededBytes(replica, undefined)) <= left) return true
+  }
+  return false
+}
+
+/** Those that are missed least, until so much is free; without the ones that are too small to matter then. */
+function leastOf(others: Victim[], bytes: number): readonly Victim[] {
+  const going: Victim[] = []
+  let freed = 0
+  for (const one of others.sort(byLoss)) {
+    if (freed >= bytes) break
+    going.push(one)
+    freed += one.bytes
+  }
+  return going.filter(one => {
+    if (freed - one.bytes < bytes) return true
+    freed -= one.bytes
+    return false
+  })
+}
+
+const FREE: Room = { room: 'free', evictMs: 0 }
 
 interface Victim {
   readonly model: string
   readonly since: number
+  readonly bytes: number
+  readonly busy: boolean
   readonly evictMs: number
 }
 
-function lesser(a: Victim | undefined, b: Victim): Victim {
-  if (a === undefined) return b
-  return (a.evictMs - b.evictMs || a.since - b.since) <= 0 ? a : b
+/** Idle before busy, then what is missed least, then what came first. */
+function byLoss(a: Victim, b: Victim): number {
+  return Number(a.busy) - Number(b.busy) || a.evictMs - b.evictMs || a.since - b.since
 }
 
 /** The same model, loaded otherwise: nobody else has to go for it. */

@@ -268,3 +268,16 @@ t.test('why the first of a line waits is said from what would be decided now', a
     'a and b: busy; c: loading it; d: cold, without room to load it or not expected to be quicker; e: breaker open',
   )
 })
+
+t.test('what told against a node is said of it, chosen or not, and of those that are waited for', async t => {
+  const hot = row('b', { against: 'throttled: heat' })
+  const cold = row('c', { resident: false, estimateMs: 900, against: 'does not fit beside big:latest' })
+  t.match(
+    tell(300, admitted, assigned(100, 'a', [row('a'), hot, cold]), begun(200)),
+    /b was as ready \(throttled: heat\); c was cold: tiny:latest would have had to be loaded first \(does not fit beside big:latest\)/,
+  )
+  t.equal(
+    waiting('tiny:latest', { to: 'wait', candidates: [cold, row('d', { idle: 0 })] }, new Set()),
+    'c: cold; does not fit beside big:latest; d: busy',
+  )
+})

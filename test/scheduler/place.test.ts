@@ -1,6 +1,6 @@
 /** The numbered policy, case by case. */
 import t from 'tap'
-import { candidatesOf, type Demand, place, type Spot } from '../../src/scheduler/place.ts'
+import { candidatesOf, type Demand, edgeOf, place, type Spot } from '../../src/scheduler/place.ts'
 
 const spot = (node: string, change: Partial<Spot> = {}): Spot => ({
   node,
@@ -187,4 +187,80 @@ t.test('4: a slow node is left alone until the line is long', async t => {
   t.equal(where(spots, { waiting: 3 }), 'assign old')
   t.equal(where(spots, { waitedMs: 1_999 }), 'wait')
   t.equal(where(spots, { waitedMs: 2_000 }), 'assign old', 'and for no longer than half of what it takes')
+})
+
+t.test('3: of those as fast, one that nothing slows down; but speed comes first', async t => {
+  const hot = { throttled: 'heat' }
+  t.equal(where([spot('a', hot), spot('b', { load: 9 })]), 'assign b')
+  t.equal(where([spot('a', { ...hot, preferred: true, affine: true }), spot('b')]), 'assign b')
+  t.equal(where([spot('a', { ...hot, runMs: 400 }), spot('b', { runMs: 600 })]), 'assign a')
+  t.equal(where([spot('a', hot), spot('b', { running: 1 })]), 'assign a', 'it is slow, and not out')
+  t.equal(where([spot('a', hot), spot('b', hot)]), 'assign a')
+})
+
+t.test('6: a load where something slows the node down is worth twice its price', async t => {
+  const cold = { memory: 'present', loadMs: 1_000 } as const
+  const busy = spot('w', { running: 1, runMs: 400 })
+  const hot = spot('a', { ...cold, throttled: 'gpu' })
+  t.equal(where([busy, spot('a', cold)], { waiting: 4 }), 'load a')
+  t.equal(where([busy, hot], { waiting: 4 }), 'wait')
+  t.equal(where([busy, hot], { waiting: 6 }), 'load a')
+  t.equal(where([hot, spot('b', { ...cold, loadMs: 9_000 })]), 'load b', 'and comes after the others')
+  t.equal(where([hot]), 'load a')
+  t.equal(
+    where([hot, spot('b', { ...cold, room: 'evict', evictMs: 500 })]),
+    'load a',
+    'but displaces nothing that is missed',
+  )
+})
+
+t.test('6: where a model does not fit, its load costs what answers take longer, and comes last', async t => {
+  const cold = { memory: 'present', loadMs: 1_000 } as const
+  const small = spot('a', { ...cold, spillMs: 2_000 })
+  t.equal(where([small, spot('b', { ...cold, loadMs: 9_000 })]), 'load b')
+  t.equal(where([small, spot('b', { ...cold, room: 'evict', evictMs: 500 })], { waitedMs: 9_999 }), 'load b')
+  t.equal(
+    where([small, spot('b', { ...cold, room: 'full' })], { waitedMs: 9_999 }),
+    'claim b',
+    'better wait for one that holds it',
+  )
+  t.equal(where([small]), 'load a', 'nobody else: slowly is better than not at all')
+  t.equal(where([small, spot('b', { ...cold, spillMs: 500 })]), 'load b')
+  const busy = spot('w', { running: 1, runMs: 400 })
+  t.equal(where([busy, small], { waiting: 7 }), 'wait', 'seven of 400 ms are sooner done than 3 s there')
+  t.equal(where([busy, small], { waiting: 9 }), 'load a')
+})
+
+t.test('the table says what told against a node that was not out of the question', async t => {
+  const cold = { memory: 'present', loadMs: 1_000 } as const
+  const rows = candidatesOf(
+    demand(),
+    [
+      spot('a', { throttled: 'heat' }),
+      spot('b', { ...cold, spillMs: 10 }),
+      spot('c', { ...cold, room: 'evict', crowdedBy: ['big:latest', 'wide:latest'] }),
+      spot('d', { ...cold, throttled: 'memory', spillMs: 10, crowdedBy: ['big:latest'] }),
+      spot('e', { throttled: 'heat', barred: 'down' }),
+      spot('f', { spillMs: 10, crowdedBy: ['big:latest'] }),
+    ],
+    'a',
+  )
+  t.same(
+    rows.map(({ node, excluded, against }) => [node, excluded ?? '', against ?? '']),
+    [
+      ['a', '', 'throttled: heat'],
+      ['b', '', 'larger than its memory'],
+      ['c', '', 'does not fit beside big:latest, wide:latest'],
+      ['d', '', 'throttled: memory; larger than its memory; does not fit beside big:latest'],
+      ['e', 'down', ''],
+      ['f', '', ''],
+    ],
+    'of a copy that is in memory, nobody asks whether it would fit',
+  )
+})
+
+t.test('what put one before another may be that nothing slowed it down', async t => {
+  const spots = [spot('a', { throttled: 'heat', preferred: true }), spot('b')]
+  t.equal(edgeOf({ demand: demand(), spots }, 'b', 'a'), 'throttled')
+  t.equal(edgeOf({ demand: demand(), spots: [spot('a'), spot('b')] }, 'a', 'b'), 'name')
 })
