@@ -14,6 +14,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   subscriptions: async () => (await import('./subscriptions.ts')).subscriptionsBench(),
   subscribe: async () => (await import('./subscribe.ts')).subscribeBench(),
   embedding: async () => (await import('./embedding.ts')).embeddingBench(),
+  agents: async () => (await import('./agents.ts')).agentsBench(),
   mirror: async () => (await import('./mirror.ts')).mirrorBench(),
   hardware: async () => (await import('./hardware.ts')).hardwareBench(),
 }
