@@ -16,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   embedding: async () => (await import('./embedding.ts')).embeddingBench(),
   agents: async () => (await import('./agents.ts')).agentsBench(),
   mirror: async () => (await import('./mirror.ts')).mirrorBench(),
+  agent: async () => (await import('./agent.ts')).agentBench(),
   hardware: async () => (await import('./hardware.ts')).hardwareBench(),
 }
 
