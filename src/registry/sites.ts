@@ -14,7 +14,7 @@ export interface Machine {
 
 export type PlannedNode = Pick<
   FleetNode,
-  'name' | 'reach' | 'duty' | 'since' | 'labels' | 'slots' | 'weight'
+  'name' | 'reach' | 'duty' | 'since' | 'labels' | 'slots' | 'residentMax' | 'weight'
 > & {
   readonly equipment?: Machine
   /** Something slows it down. */
@@ -139,6 +139,15 @@ export function fitOf({ gpuBytes, memoryBytes }: Site, sizeBytes: number | undef
   if (needs <= gpuBytes) return 'gpu'
   if (memoryBytes === undefined) return undefined
   return needs <= memoryBytes ? 'memory' : 'none'
+}
+
+/** Does it fit into memory beside what is used there, so that neither throws the other out? */
+export function fitsBeside(site: Site, sizeBytes: number | undefined, used: readonly number[]): boolean {
+  if (used.length >= site.node.residentMax) return false
+  const all = used.reduce((sum, bytes) => sum + bytes, sizeBytes ?? SIZE_PRIOR_BYTES) * MEMORY_FACTOR
+  // Where there are GPUs, who shares them is what matters.
+  const room = site.gpuBytes > 0 ? site.gpuBytes : site.memoryBytes
+  return room === undefined || all <= room
 }
 
 /** Is there room on the disk, beside what stays free? Yes where nobody knows. */

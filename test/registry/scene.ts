@@ -8,7 +8,16 @@ export const NOW = 1_000_000_000
 const DAY_MS = 86_400_000
 
 export function node(name: string, more: Partial<PlannedNode> = {}): PlannedNode {
-  return { name, reach: 'up', duty: 'active', since: NOW - DAY_MS, labels: {}, slots: 2, ...more }
+  return {
+    name,
+    reach: 'up',
+    duty: 'active',
+    since: NOW - DAY_MS,
+    labels: {},
+    slots: 2,
+    residentMax: 3,
+    ...more,
+  }
 }
 
 export function copy(model: string, at: string, more: Partial<Replica> = {}): Replica {
