@@ -104,7 +104,7 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
           ...(idleMin !== undefined && { idleMin }),
         })
   attachment?.start()
-  const forget = attachment === undefined ? undefined : introductions.keep?.(attachment)
+  const forget = introductions.keep?.(() => attachment?.redial())
   return {
     address: server?.address,
     async close(graceMs) {

@@ -1,7 +1,6 @@
 /** How an agent and its house find out who the other is. In plain text they take each other's word, on one machine. */
 import { isHere } from '../address.ts'
 import { Failure } from '../failure.ts'
-import type { Channel } from '../rpc/channel.ts'
 import { type Dialling, plaintext, type ServerCredentials } from '../rpc/credentials.ts'
 import type { Caller } from '../rpc/server.ts'
 
@@ -12,15 +11,8 @@ export interface Introductions {
   readonly serving: (where: string) => ServerCredentials
   /** Throws a Refusal for whoever is not the house. */
   readonly admit: (caller: Caller) => void
-  /** Begins whatever keeps them good, over the line to the house; answers with how to end that. */
-  readonly keep?: (line: HouseLine) => () => void
-}
-
-/** The line to the house, as far as it is there. */
-export interface HouseLine {
-  readonly channel: Channel | undefined
-  /** A new line, beside the old one until its calls have ended. */
-  redial(): void
+  /** Begins whatever keeps them good; `redial` makes new lines, beside the old ones. Answers with how to end that. */
+  readonly keep?: (redial: () => void) => () => void
 }
 
 export const inPlainText: Introductions = {

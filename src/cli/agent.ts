@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { openAgent } from '../agent/agent.ts'
+import { certified } from '../agent/certified.ts'
 import { openMachine } from '../agent/hardware/machine.ts'
 import { type Introductions, inPlainText } from '../agent/introductions.ts'
 import { systemClock } from '../clock.ts'
@@ -9,6 +10,11 @@ import { modelsFolders, ollamaEnvironment, readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { statuses } from '../gateway/refusals.ts'
 import { addressOf, checkAddress } from '../ollama/address.ts'
+import { readHouse, readIdentity, writeIdentity } from '../pki/files.ts'
+import { type Identity, Papers } from '../pki/papers.ts'
+import { describe } from '../pki/request.ts'
+import { remedyOf } from '../rpc/credentials.ts'
+import { join, joinOptions } from './join.ts'
 import { release } from './release.ts'
 import { aborted, interruption } from './signals.ts'
 import { remark, say, tinted } from './terminal.ts'
@@ -22,13 +28,19 @@ const GRACE_MS = 7_000
 const COUNT_MAX = 1_024
 
 export const agent: Verb = {
-  usage: ['agent [run]'],
+  usage: ['agent [run]', 'agent join'],
   about:
     'Runs beside one Ollama server until Ctrl-C. It dials the house, so that nobody need reach this machine, and carries ' +
     'what the house asks of Ollama, which may listen on 127.0.0.1 only. It tells the house what the machine is and how ' +
-    'busy, and changes models there when the house says so; it does nothing else.',
+    'busy, and changes models there when the house says so; it does nothing else. `join` comes once before that: the ' +
+    'house makes a token (`quipu pki invite NODE`), and the agent gets its certificate for it.',
   options: {
-    house: { value: 'HOST:PORT', sentence: 'where the house listens for agents (`quipu serve --agents`)' },
+    house: {
+      value: 'HOST:PORT',
+      fallback: 'where it has joined',
+      sentence: 'where the house listens for agents (`quipu serve --agents`)',
+    },
+    ...joinOptions,
     listen: {
       value: 'HOST:PORT',
       sentence: 'wait to be dialled, too: for a house that has this node as grpc://HOST:PORT',
@@ -56,7 +68,8 @@ export const agent: Verb = {
   },
   wordsMax: 1,
   examples: [
-    ['quipu agent --house house.lan:11436', 'beside the Ollama of this machine'],
+    ['quipu agent join --house house.lan:11436 --token quipu-…', 'once, as `quipu pki invite` printed it'],
+    ['quipu agent', 'from then on, beside the Ollama of this machine'],
     [
       'quipu agent --house 127.0.0.1:11436 --insecure --name here',
       'to try it out on one machine, with `quipu serve --agents 127.0.0.1:11436 --insecure`',
@@ -65,14 +78,18 @@ export const agent: Verb = {
   endures: true,
   async run(given) {
     const [deed = 'run'] = given.words
-    if (deed !== 'run') throw misused(`quipu agent knows run, and not "${deed}"`)
+    if (deed === 'join') return join(given, dataOf(given))
+    if (deed !== 'run') throw misused(`quipu agent knows run and join, and not "${deed}"`)
+    if (given.flags.token !== undefined) throw misused('--token goes with agent join')
     await carryOn(given)
   },
 }
 
 async function carryOn(given: Given): Promise<void> {
-  const house = textOf(given, 'house')
   const listen = textOf(given, 'listen')
+  const warn = (message: string): void => remark(`quipu agent: ${message}`)
+  const { name, introductions, home } = await who(given, warn)
+  const house = textOf(given, 'house') ?? (listen === undefined ? home : undefined)
   if (house === undefined && listen === undefined) {
     throw misused(
       'say where the house is with --house HOST:PORT, or where to wait for it with --listen HOST:PORT',
@@ -80,11 +97,9 @@ async function carryOn(given: Given): Promise<void> {
   }
   const slots = wholeOf(given, 'slots', COUNT_MAX)
   const residentMax = wholeOf(given, 'resident', COUNT_MAX)
-  const { name, introductions } = who(given)
   const ollama = ollamaOf(given)
   const own = textOf(given, 'models')
   const models = own === undefined ? modelsFolders(homedir()) : [own]
-  const warn = (message: string): void => remark(`quipu agent: ${message}`)
   const stop = interruption()
   const machine = openMachine({ clock: systemClock, models: models.find(existsSync) ?? own, warn })
   const agent = await openAgent({
@@ -106,7 +121,7 @@ async function carryOn(given: Given): Promise<void> {
       warn(
         up
           ? `attached to ${house}`
-          : `not attached to ${house}: ${why?.message}; it is tried again and again`,
+          : `not attached to ${house}: ${reasonOf(why)}; it is tried again and again`,
       )
     },
     onBug(error) {
@@ -130,16 +145,44 @@ async function carryOn(given: Given): Promise<void> {
   process.exit(0)
 }
 
+interface Who {
+  readonly name: string
+  readonly introductions: Introductions
+  /** The house that it has joined. */
+  readonly home?: string
+}
+
 /** Who it is, and how it shows that. */
-function who(given: Given): { readonly name: string; readonly introductions: Introductions } {
+async function who(given: Given, warn: (message: string) => void): Promise<Who> {
   const name = textOf(given, 'name')
-  if (!given.switches.has('insecure')) {
-    throw misused(
-      'an agent is known by a certificate; without one it needs --insecure, and stays on this machine',
-    )
+  if (given.switches.has('insecure')) {
+    if (name === undefined) throw misused('--insecure: say the name of the node with --name')
+    return { name, introductions: inPlainText }
   }
-  if (name === undefined) throw misused('--insecure: say the name of the node with --name')
-  return { name, introductions: inPlainText }
+  if (name !== undefined) throw misused('--name goes with --insecure; otherwise the certificate says it')
+  const dir = dataOf(given)
+  const identity = await readIdentity(dir)
+  const { node, until } = describe(identity)!
+  if (until <= systemClock.now())
+    warn(`the certificate has expired: invite ${node} again, with quipu pki invite`)
+  const home = await readHouse(dir)
+  const house = textOf(given, 'house') ?? home
+  if (house === undefined) throw misused('say where the house is with --house HOST:PORT')
+  const papers = new Papers(identity)
+  const save = (next: Identity): Promise<void> => writeIdentity(dir, next)
+  return {
+    name: node,
+    introductions: certified({ clock: systemClock, papers, house, save, warn }),
+    home: house,
+  }
+}
+
+function dataOf(given: Given): string {
+  return textOf(given, 'data') ?? DATA
+}
+
+function reasonOf(why: Failure | undefined): string {
+  return why === undefined ? 'the line ended' : (remedyOf(why.message) ?? why.message)
 }
 
 function ollamaOf(given: Given): string {

@@ -16,7 +16,7 @@ export const doctor: Verb = {
   about:
     'Looks at a data folder and says what is wrong with it, what that means, and what to do next: whose it is and who ' +
     "has it open, the room on its disk, LevelDB's files and their checksums, whether the facts open and verify, the " +
-    "house's secret, the spool. Changes nothing, and a house may be running on the folder: the facts are read from a " +
+    "house's secret and authority, the spool. Changes nothing, and a house may be running on the folder: the facts are read from a " +
     'copy, made in TMPDIR, in a process of their own. Exit code 1 where anything is bad. `quipu audit` looks at the ' +
     'facts alone, and closer.',
   options: {

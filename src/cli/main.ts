@@ -27,6 +27,10 @@ const verbs: Readonly<Record<string, Entry>> = {
     does: 'list, show, add, drain, resume and remove nodes',
     load: async () => (await import('./nodes.ts')).nodes,
   },
+  pki: {
+    does: 'make the authority of the agents, invite nodes, send them away',
+    load: async () => (await import('./pki.ts')).pki,
+  },
   models: {
     does: 'list, pull, remove and spread models',
     load: async () => (await import('./models.ts')).models,

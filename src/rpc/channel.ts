@@ -29,6 +29,9 @@ export interface CallOptions {
   readonly deadlineMs?: number
 }
 
+const HEALTH = '/grpc.health.v1.Health/Check'
+const TROUBLE_MS = 1_000
+
 interface Running {
   cancel(): void
   once(event: 'status', heard: () => void): unknown
@@ -77,7 +80,7 @@ export class Channel {
       }
       if (state === connectivityState.READY) return resolve()
       if (state === connectivityState.TRANSIENT_FAILURE) {
-        return reject(new Failure('rpc.broken', 'no connection came about', { retryable: true }))
+        return this.#trouble(said => reject(new Failure('rpc.broken', said, { retryable: true })))
       }
       channel.watchConnectivityState(state, late, look)
     }
@@ -100,6 +103,15 @@ export class Channel {
       }
       look()
     })
+  }
+
+  /** Only a call is told what is wrong with the connection. */
+  #trouble(told: (said: string) => void): void {
+    const none = (): Buffer => Buffer.alloc(0)
+    const deadline = new Date(this.#clock.now() + TROUBLE_MS)
+    this.#client.makeUnaryRequest(HEALTH, none, none, {}, new Metadata(), { deadline }, error =>
+      told(error?.details ?? 'no connection came about'),
+    )
   }
 
   ask<Out>(service: Service, name: string, request: object, options: CallOptions = {}): Promise<Out> {

@@ -16,9 +16,10 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { virtualClock } from '../../src/clock.ts'
+import { systemClock, virtualClock } from '../../src/clock.ts'
 import type { Staged } from '../../src/journal/journal.ts'
 import { openLevelJournal } from '../../src/journal/level.ts'
+import { keyIn, makeAuthority, pkiIn } from '../../src/pki/authority.ts'
 import { openSecret } from '../../src/secret.ts'
 import { openSpool } from '../../src/spool/store.ts'
 import { stage } from '../archive/stage.ts'
@@ -237,6 +238,34 @@ const ROWS: readonly Row[] = [
     what: 'a secret for everybody',
     harm: dir => chmod(join(dir, 'secret'), 0o644),
     ill: [['bad', 'secret', /Others on this machine may read .*\(644\)/]],
+  },
+  {
+    what: 'an authority whose key is gone',
+    harm: async dir => {
+      await makeAuthority(pkiIn(dir), systemClock)
+      await rm(keyIn(pkiIn(dir)))
+    },
+    ill: [['bad', 'pki', /pki\/key is gone\. No house with --agents starts/]],
+  },
+  {
+    what: 'an authority for everybody',
+    harm: async dir => {
+      await makeAuthority(pkiIn(dir), systemClock)
+      await chmod(pkiIn(dir), 0o755)
+      await chmod(keyIn(pkiIn(dir)), 0o640)
+    },
+    ill: [
+      ['bad', 'pki', /Others on this machine may read .*pki \(755\)/],
+      ['bad', 'pki', /pki\/key \(640\)/],
+    ],
+  },
+  {
+    what: 'an authority that is about to expire',
+    harm: async dir => {
+      const past = Date.now() - 10 * 365 * 86_400_000 + 30 * 86_400_000
+      await makeAuthority(pkiIn(dir), virtualClock({ start: past }))
+    },
+    ill: [['warning', 'pki', /expires on .*, and all certificates with it/]],
   },
   {
     what: 'a spool without its keys',

@@ -12,6 +12,7 @@ import { identity } from './identity.ts'
 import { lock } from './lock.ts'
 import { machine } from './machine.ts'
 import { marks } from './marks.ts'
+import { pki } from './pki.ts'
 import { secret } from './secret.ts'
 import { snapshots } from './snapshots.ts'
 import { spool } from './spool.ts'
@@ -31,6 +32,7 @@ export const rooms = {
   snapshots,
   marks,
   secret,
+  pki,
   spool,
   stats,
 } as const satisfies Readonly<Record<string, Room>>

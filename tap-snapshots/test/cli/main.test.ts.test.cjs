@@ -205,9 +205,9 @@ usage: quipu doctor [options]
 
 Looks at a data folder and says what is wrong with it, what that means, and what to do next: whose
 it is and who has it open, the room on its disk, LevelDB's files and their checksums, whether the
-facts open and verify, the house's secret, the spool. Changes nothing, and a house may be running on
-the folder: the facts are read from a copy, made in TMPDIR, in a process of their own. Exit code 1
-where anything is bad. \`quipu audit\` looks at the facts alone, and closer.
+facts open and verify, the house's secret and authority, the spool. Changes nothing, and a house may
+be running on the folder: the facts are read from a copy, made in TMPDIR, in a process of their own.
+Exit code 1 where anything is bad. \`quipu audit\` looks at the facts alone, and closer.
 
   --data DIR              folder of the journal [./data; QUIPU_DATA]
   --archive-dir DIR       folder of archive files, as seen from the data folder [archive;
@@ -847,6 +847,7 @@ usage: quipu VERB [options]
   agent                   run the agent of one Ollama server, for a house that cannot reach it
   sim                     run simulated Ollama nodes
   nodes                   list, show, add, drain, resume and remove nodes
+  pki                     make the authority of the agents, invite nodes, send them away
   models                  list, pull, remove and spread models
   policy                  say where a model may run, and how it is loaded
   ps                      list the models in memory, and where
