@@ -28,21 +28,21 @@ export function usedOf(total: number | undefined, used: number | undefined): num
 type Lines = readonly (readonly [name: string, held: string])[]
 
 /** A line without a name belongs to the one before. `now` by the clock that the house goes by. */
-export function hardwareLines({ sentence, throttled, ageMs, status }: Heard, now: number, bars: Bars): Lines {
+export function hardwareLines(heard: Heard, now: number, bars: Bars): Lines {
+  const { agent, sentence, throttled, ageMs, status } = heard
   const held =
     throttled === undefined
       ? []
       : [['throttled', `${throttled.cause}, for ${durationOf(Math.max(0, now - throttled.since))}`] as const]
   if (status === undefined) return [['agent', sentence], ...held]
   const { identity, equipment, load, limits } = status
-  const { os, cpu, disk } = equipment ?? {}
-  const { memoryBytes } = equipment ?? {}
+  const { os, cpu, disk, memoryBytes } = equipment ?? {}
   const taken =
     memoryBytes === undefined || load?.memoryFreeBytes === undefined
       ? undefined
       : memoryBytes - load.memoryFreeBytes
   return [
-    ['agent', `${agentOf(status)}; ${sentence}`],
+    ['agent', agent === 'up' ? agentOf(status) : `${agentOf(status)}; ${sentence}`],
     ...held,
     ['read', ageMs === undefined ? 'unknown when' : `${durationOf(ageMs)} ago`],
     [

@@ -124,6 +124,7 @@ function gaugeColumns(width: number, bars: Bars): readonly Column<Seen>[] {
       spare: 3,
       cell: ({ node: { hardware } }) => {
         const { temperatureC } = hardware ?? {}
+        if (hardware?.gpus?.length === 0) return span('none', 'dim')
         if (temperatureC === undefined) return span('?', 'dim')
         const tint = temperatureC >= HOT_C ? 'red' : undefined
         return span(`${Math.round(temperatureC)}${bars.degree.trim()}`, tint)

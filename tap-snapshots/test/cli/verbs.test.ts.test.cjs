@@ -189,7 +189,7 @@ gpu-a
   hours      always
   labels     room=attic
   breaker    closed
-  agent      0.4.0, up 1 h 59 m; attached
+  agent      0.4.0, up 1 h 59 m
   read       1.2 s ago
   Ollama     0.33.0, http://127.0.0.1:11434
   system     Debian GNU/Linux 13, 6.12.1, x64
@@ -225,7 +225,7 @@ closet
   hours      always
   labels     room=attic
   breaker    closed
-  agent      unknown; attached
+  agent      unknown
   read       0 ms ago
   Ollama     unknown
   system     unknown

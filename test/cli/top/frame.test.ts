@@ -46,7 +46,7 @@ t.test('without agents there are no gauges, and an older house is not told to be
 t.test('what is not known is a question mark, and never nothing', async t => {
   const lines = drawn(busy, {}, { columns: 120, rows: 40 }).split('\n')
   const line = (name: string): string => lines.find(line => line.includes(name))!
-  t.match(line('closet'), /closet +up +none +none +░+ +\? +\? +0 *$/, 'that there is no GPU is known')
+  t.match(line('closet'), /closet +up +none +none +░+ +\? +none +0 *$/, 'that there is no GPU is known')
   t.match(line('plain-ollama'), /half open +░+ +\? +░+ +\? +░+ +\? +\? +0 *$/)
 })
 

@@ -14,7 +14,7 @@ breaker    closed
 version    0.33.0
 running    2 requests, 4 a model at once
 labels     room=attic
-agent      0.4.0, up 1 h 59 m; attached
+agent      0.4.0, up 1 h 59 m
 read       1.2 s ago
 Ollama     0.33.0, http://127.0.0.1:11434
 system     Debian GNU/Linux 13, 6.12.1, x64
@@ -70,7 +70,7 @@ breaker    closed
 version    0.33.0
 running    2 requests, 4 a model at once
 labels     room=attic
-agent      0.4.0, up 1 h 59 m; attached
+agent      0.4.0, up 1 h 59 m
 read       1.2 s ago
 Ollama     0.33.0, http://127.0.0.1:11434
 system     Debian GNU/Linux 13, 6.12.1, x64
@@ -176,7 +176,7 @@ quipu 0.4.0  127.0.0.1:11435  5/8 nodes up  4 running  33 waiting  127 a minute 
   NODE          STANDING   GPU MEM                   GPU          RAM          TEMP  RUN  IN MEMORY                     
 ▶ gpu-a         up         ███████░░░  75% 39/52 GB  █████░  83%  ███░░░  45%  71°C    2  llama3.3:70b… tiny*2          
   gpu-hot       throttled  █████████░  98% 47/48 GB  ██████ 100%  █████░  98%  96°C    1  hf.co/unsloth/big-thinker-wit…
-  closet        up         none                      none         ░░░░░░    ?     ?    0                                
+  closet        up         none                      none         ░░░░░░    ?  none    0                                
   plain-ollama  half open  ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
   desk          draining   ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    1  tiny*1                        
   shaky         OPEN       ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    2                                
@@ -232,7 +232,7 @@ quipu 0.4.0  5/8 nodes up  4 running  33 waiting  127 a minute  journal writable
   NODE       STANDING   GPU MEM     GPU         RAM         TEMP  RUN  IN MEMORY
 ▶ gpu-a      up         ████░  75%  ████░  83%  ██░░░  45%  71°C    2  llama3.3…
   gpu-hot    throttled  ████░  98%  █████ 100%  ████░  98%  96°C    1  hf.co/un…
-  closet     up         none        none        ░░░░░    ?     ?    0           
+  closet     up         none        none        ░░░░░    ?  none    0           
   plain-ol…  half open  ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0           
   desk       draining   ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    1  tiny*1   
   shaky      OPEN       ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    2           
@@ -342,7 +342,7 @@ quipu 0.4.0  127.0.0.1:11435  5/8 nodes up  4 running  33 waiting  127 a minute 
   NODE          STANDING   GPU MEM                   GPU          RAM          TEMP  RUN  IN MEMORY                     
   gpu-a         up         ███████░░░  75% 39/52 GB  █████░  83%  ███░░░  45%  71°C    2  llama3.3:70b… tiny*2          
   gpu-hot       throttled  █████████░  98% 47/48 GB  ██████ 100%  █████░  98%  96°C    1  hf.co/unsloth/big-thinker-wit…
-  closet        up         none                      none         ░░░░░░    ?     ?    0                                
+  closet        up         none                      none         ░░░░░░    ?  none    0                                
   plain-ollama  half open  ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
 ▶ desk          draining   ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    1  tiny*1                        
   shaky         OPEN       ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    2                                
@@ -398,7 +398,7 @@ quipu 0.4.0  5/8 nodes up  4 running  33 waiting  127 a minute  journal writable
   NODE       STANDING   GPU MEM     GPU         RAM         TEMP  RUN  IN MEMORY
   gpu-a      up         ████░  75%  ████░  83%  ██░░░  45%  71°C    2  llama3.3…
   gpu-hot    throttled  ████░  98%  █████ 100%  ████░  98%  96°C    1  hf.co/un…
-  closet     up         none        none        ░░░░░    ?     ?    0           
+  closet     up         none        none        ░░░░░    ?  none    0           
   plain-ol…  half open  ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0           
 ▶ desk       draining   ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    1  tiny*1   
   shaky      OPEN       ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    2           
@@ -509,7 +509,7 @@ The house does not answer, since 09:06:02: no house answers at http://127.0.0.1:
   NODE          STANDING   GPU MEM                   GPU          RAM          TEMP  RUN  IN MEMORY                     
 ▶ gpu-a         up         ███████░░░  75% 39/52 GB  █████░  83%  ███░░░  45%  71°C    2  llama3.3:70b… tiny*2          
   gpu-hot       throttled  █████████░  98% 47/48 GB  ██████ 100%  █████░  98%  96°C    1  hf.co/unsloth/big-thinker-wit…
-  closet        up         none                      none         ░░░░░░    ?     ?    0                                
+  closet        up         none                      none         ░░░░░░    ?  none    0                                
   plain-ollama  half open  ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0                                
   desk          draining   ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    1  tiny*1                        
   shaky         OPEN       ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    2                                
@@ -565,7 +565,7 @@ The house does not answer, since 09:06:02: no house answers at http://127.0.0.1�
   NODE       STANDING   GPU MEM     GPU         RAM         TEMP  RUN  IN MEMORY
 ▶ gpu-a      up         ████░  75%  ████░  83%  ██░░░  45%  71°C    2  llama3.3…
   gpu-hot    throttled  ████░  98%  █████ 100%  ████░  98%  96°C    1  hf.co/un…
-  closet     up         none        none        ░░░░░    ?     ?    0           
+  closet     up         none        none        ░░░░░    ?  none    0           
   plain-ol…  half open  ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0           
   desk       draining   ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    1  tiny*1   
   shaky      OPEN       ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    2           
@@ -592,7 +592,7 @@ quipu 0.4.0  127.0.0.1:11435  5/8 nodes up  4 running  33 waiting  127 a minute 
   NODE          STANDING   GPU MEM     GPU         RAM         TEMP  RUN  IN MEMORY                 
   gpu-a         up         ████░  75%  ████░  83%  ██░░░  45%  71°C    2  llama3.3:70b… tiny*2      
   gpu-hot       throttled  ████░  98%  █████ 100%  ████░  98%  96°C    1  hf.co/unsloth/big-thinker…
-  closet        up         none        none        ░░░░░    ?     ?    0                            
+  closet        up         none        none        ░░░░░    ?  none    0                            
   plain-ollama  half open  ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    0                            
   desk          draining   ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    1  tiny*1                    
   shaky         OPEN       ░░░░░    ?  ░░░░░    ?  ░░░░░    ?     ?    2                            

@@ -11,7 +11,7 @@ quipu 0.4.0  HOUSE  5/8 nodes up  4 running  33 waiting  127 a minute  journal w
   NODE          STANDING   GPU MEM                   GPU          RAM          TEMP  RUN  IN MEMORY
   gpu-a         up         ███████░░░  75% 39/52 GB  █████░  83%  ███░░░  45%  71°C    2  llama3.3:70b… tiny*2
   gpu-hot       throttled  █████████░  98% 47/48 GB  ██████ 100%  █████░  98%  96°C    1  hf.co/unsloth/big-thinker-wit…
-  closet        up         none                      none         ░░░░░░    ?     ?    0
+  closet        up         none                      none         ░░░░░░    ?  none    0
   plain-ollama  half open  ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    0
   desk          draining   ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    1  tiny*1
   shaky         OPEN       ░░░░░░░░░░    ?           ░░░░░░    ?  ░░░░░░    ?     ?    2
