@@ -418,7 +418,8 @@ export interface Chosen {
 
 /**
  * Where somebody's pull goes. By number: to those that have it, and then to the best others, until there are so many; to
- * all: wherever (5) lets it. Whoever names nodes gets these, as long as they are there, up, and have room on the disk.
+ * all: wherever (5) lets it. Whoever names nodes gets these, also later, where they are down; but not where there is no such
+ * node, or no room on its disk.
  */
 export function choose(scene: Scene, model: string, how: How, care: Care = CARE): Chosen {
   const sites = sitesOf(scene, { ...care, settleMs: 0 })
@@ -442,9 +443,9 @@ export function choose(scene: Scene, model: string, how: How, care: Care = CARE)
   const named = 'nodes' in how
   const exclude = (site: Site): string | undefined => {
     const has = one.copies.has(site.name)
-    if (site.node.reach !== 'up') return site.barred
     if (!has && !hasRoom(site, one.sizeBytes)) return 'has no room on its disk'
     if (named) return undefined
+    if (site.node.reach !== 'up') return site.barred
     if (!one.admits(site.node)) return AGAINST
     if (site.barred !== undefined) return site.barred
     return !has && fitOf(site, one.sizeBytes) === 'none' ? 'has too little memory' : undefined
