@@ -105,5 +105,12 @@ t.test('what was made here Ollama does not have, until it is pulled after all', 
   }
   engine.commit('model', 'twin', { type: 'model.find', data })
   engine.commit('model', 'twin', { type: 'model.lose', data: {} })
+  t.same([...view.state], ['twin'], 'also when the last copy is gone')
+  engine.commit('transfer', 'twin@a', { type: 'transfer.order', data: { cause: 'asked' } })
+  engine.commit('transfer', 'twin@a', { type: 'transfer.begin', data: { command: 'c' } })
+  engine.commit('transfer', 'twin@a', { type: 'transfer.complete', data: { command: 'c', ms: 1 } })
   t.same([...view.state], [])
+  for (let i = 0; i < 10_001; i += 1)
+    engine.commit('model', `m${i}`, { type: 'model.create', data: { nodes } })
+  t.same([view.state.size, view.state.has('m0'), view.state.has('m1')], [10_000, false, true])
 })
