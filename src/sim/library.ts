@@ -182,7 +182,10 @@ export async function pushRoute(node: SimNode, x: Exchange): Promise<void> {
   })
 }
 
-/** Tells how far it is every 60 ms of real time; what is faster than that goes by in silence. */
+/**
+ * Tells how far it is every 60 ms of real time; what is faster than that goes by in silence. A node that becomes slow, or
+ * well again, does so in the middle of it, too.
+ */
 async function transfer(
   node: SimNode,
   x: Exchange,
@@ -190,15 +193,17 @@ async function transfer(
   from: number,
   tell: (done: number) => void,
 ) {
-  const bytesPerMs = node.options.pullBytesPerSec / node.scale(1000)
-  const wholeMs = (total - from) / bytesPerMs
-  const started = node.clock.monotonic()
-  const leftMs = (): number => wholeMs - (node.clock.monotonic() - started)
-  while (leftMs() > TELL_MS) {
+  const bytesPerMs = (): number => node.options.pullBytesPerSec / node.scale(1000)
+  let done = from
+  let at = node.clock.monotonic()
+  while (total - done > TELL_MS * bytesPerMs()) {
     await sleep(node.clock, TELL_MS, x)
-    tell(Math.max(from, Math.floor(total - leftMs() * bytesPerMs)))
+    const now = node.clock.monotonic()
+    done = Math.min(total, done + (now - at) * bytesPerMs())
+    at = now
+    tell(Math.floor(done))
   }
-  await sleep(node.clock, leftMs(), x)
+  await sleep(node.clock, (total - done) / bytesPerMs(), x)
 }
 
 function modelInfo(model: StoredModel): Record<string, unknown> {

@@ -48,6 +48,17 @@ t.test('slow stretches every wait', async t => {
   t.ok(json.load_duration >= 99e6)
 })
 
+t.test('a pull becomes slow with its node, and goes on when it is well again', async t => {
+  const sim = await quickSim(t, { pullBytesPerSec: 20e9 })
+  sim.setMode('slow', { factor: 1e6 })
+  const pull = ask(sim, '/api/pull', { body: { model: 'large:8b' } })
+  t.equal(await Promise.race([pull, new Promise(resolve => setTimeout(resolve, 300, 'slow'))]), 'slow')
+  sim.setMode('ok')
+  const { lines } = await pull
+  t.ok(lines.length > 5, 'it was told all along')
+  t.equal(lines.at(-1).status, 'success')
+})
+
 t.test('flaky refuses every second one', async t => {
   const sim = await quickSim(t)
   sim.setMode('flaky')
