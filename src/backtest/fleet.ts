@@ -23,6 +23,10 @@ export interface FleetNode {
   readonly speed: number
   /** What is on its disk, and where its pace is another than the model's divided by the speed. */
   readonly models: ReadonlyMap<string, Partial<Pace>>
+  /** Of its GPU; without it, models are counted and take no room. */
+  readonly memoryBytes?: number
+  /** A house is not told of that. */
+  readonly agent?: false
   /** When it is away: rules, as calendar.ts reads them. */
   readonly off: readonly string[]
   /** What else a house is told of it. */
@@ -42,10 +46,42 @@ export function paceOn(fleet: Fleet, node: FleetNode, model: string): Pace | und
   const special = node.models.get(model)
   const general = fleet.models.find(({ name }) => name === model)
   if (special === undefined || general === undefined) return undefined
+  const speed = node.speed / slowedBy(general, node)
   return {
     loadMs: special.loadMs ?? general.loadMs,
-    prefillTps: special.prefillTps ?? general.prefillTps * node.speed,
-    decodeTps: special.decodeTps ?? general.decodeTps * node.speed,
+    prefillTps: special.prefillTps ?? general.prefillTps * speed,
+    decodeTps: special.decodeTps ?? general.decodeTps * speed,
+  }
+}
+
+/** With its context and buffers. */
+const TAKEN = 1.15
+/** How much slower a token is that needs the main memory: the bandwidth of the one by that of the other. */
+const OFFLOADED_SLOWER = 10
+/** Of what is free, a model may take so much beside others, says Ollama. */
+const BESIDE = 0.8
+
+export function takenBytes({ sizeBytes }: Pick<FleetModel, 'sizeBytes'>): number {
+  return sizeBytes * TAKEN
+}
+
+/** What is not in the memory of the GPU is slow. */
+function slowedBy(model: FleetModel, { memoryBytes = Number.POSITIVE_INFINITY }: FleetNode): number {
+  const outside = Math.max(0, 1 - memoryBytes / takenBytes(model))
+  return 1 + outside * (OFFLOADED_SLOWER - 1)
+}
+
+/** Ollama's rule of what may be in memory at once; undefined where only the number of models counts. */
+export function fitsOn(
+  { models }: Fleet,
+  { memoryBytes }: FleetNode,
+): ((model: string, loaded: readonly string[]) => boolean) | undefined {
+  if (memoryBytes === undefined) return undefined
+  const taken = new Map(models.map(model => [model.name, takenBytes(model)]))
+  const of = (name: string): number => taken.get(name) ?? 0
+  return (model, loaded) => {
+    const free = memoryBytes - loaded.reduce((sum, other) => sum + of(other), 0)
+    return of(model) <= BESIDE * free
   }
 }
 

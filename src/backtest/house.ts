@@ -11,7 +11,7 @@ import type { Journal } from '../journal/journal.ts'
 import { openMemoryJournal } from '../journal/memory.ts'
 import { expectTokens } from '../projections/estimates.ts'
 import { views } from '../projections/views.ts'
-import type { FleetModel } from './fleet.ts'
+import { type FleetModel, takenBytes } from './fleet.ts'
 import type { Outcome, Site } from './site.ts'
 import type { Player, World } from './world.ts'
 
@@ -49,11 +49,19 @@ export const house =
       for (const { model, state } of [...(answers.residency.state.byNode.get(site.name)?.values() ?? [])]) {
         const id = replicaId(model, site.name)
         if (resident.has(model) && state === 'present') {
-          engine.attempt('replica', id, { type: 'replica.confirm', data: {} })
+          engine.attempt('replica', id, { type: 'replica.confirm', data: residenceOn(site, model) })
         } else if (!resident.has(model) && state === 'resident') {
           engine.attempt('replica', id, { type: 'replica.unload', data: {} })
         }
       }
+    }
+
+    /** What Ollama would say of it, where it is known how much memory there is. */
+    function residenceOn({ node: { memoryBytes } }: Site, model: string) {
+      const known = fleet.models.find(({ name }) => name === model)
+      if (memoryBytes === undefined || known === undefined) return {}
+      const sizeBytes = takenBytes(known)
+      return { residence: { sizeBytes, vramBytes: Math.min(sizeBytes, memoryBytes), contextLength: 4_096 } }
     }
 
     /** Whoever has to go is sent away first, as the loader of a house does it. */
@@ -63,7 +71,7 @@ export const house =
       const began = clock.now()
       for (const victim of victims) site.unload(victim)
       site.load(model, () => {
-        const data = { ms: Math.round(clock.now() - began) }
+        const data = { ms: Math.round(clock.now() - began), ...residenceOn(site, model) }
         engine.attempt('replica', id, { type: 'replica.confirm', data })
         look(site)
       })
@@ -111,7 +119,7 @@ export const house =
       async open() {
         engine.start(world, ...staff({ engine, clock, journal, ...answers }))
         for (const { node } of sites.values()) {
-          const { name, slots, resident, terms } = node
+          const { name, slots, resident, memoryBytes, agent, terms } = node
           const data = {
             url: `http://${name}`,
             slots,
@@ -122,6 +130,11 @@ export const house =
           } as const
           engine.commit('node', name, { type: 'node.register', data })
           engine.commit('node', name, { type: 'node.answer', data: { version: VERSION } })
+          if (memoryBytes !== undefined && agent !== false) {
+            const gpus = [{ vendor: 'nvidia', model: 'simulated', memoryBytes }]
+            const data = { gpus, gpusKnown: true, container: false }
+            engine.commit('node', name, { type: 'node.equip', data })
+          }
           for (const model of fleet.models) if (node.models.has(model.name)) find(engine, model, name)
         }
         for (const site of sites.values()) {

@@ -14,6 +14,8 @@
  *       slots: 2                   requests at once per model (OLLAMA_NUM_PARALLEL)
  *       resident: 1                models in memory at once (OLLAMA_MAX_LOADED_MODELS)
  *       speed: 0.5                 times the speeds of the models; loads stay as they are
+ *       memoryGb: 24               of its GPU: models share it, and what does not fit is slow; else only their number counts
+ *       agent: false               a house is not told of that memory
  *       loadMs: 8000               for all its models
  *       weight: 2                  what a house is told of it: as in `quipu nodes add`; also hours, labels
  *       off: sat,sun               when it is away: see calendar.ts; or a list of such times
@@ -58,11 +60,13 @@ export function writeFleet({ keepAliveMs, models, nodes }: Fleet): string {
       sizeGb: tidy(sizeBytes / 1e9),
       ...written(pace),
     })),
-    nodes: nodes.map(({ name, slots, resident, speed, models: own, off, terms }) => ({
+    nodes: nodes.map(({ name, slots, resident, speed, memoryBytes, agent, models: own, off, terms }) => ({
       name,
       slots,
       resident,
       ...(speed !== 1 && { speed }),
+      ...(memoryBytes !== undefined && { memoryGb: tidy(memoryBytes / 1e9) }),
+      ...(agent === false && { agent }),
       ...terms,
       ...(off.length > 0 && { off }),
       models: Object.fromEntries([...own].map(([model, pace]) => [model, written(pace)])),
@@ -116,6 +120,8 @@ function readNodes(value: unknown, where: string, known: readonly FleetModel[]):
     'slots',
     'resident',
     'speed',
+    'memoryGb',
+    'agent',
     'loadMs',
     'off',
     'weight',
@@ -132,6 +138,8 @@ function readNodes(value: unknown, where: string, known: readonly FleetModel[]):
     slots: row.whole('slots', SLOTS, 1_024),
     resident: row.whole('resident', RESIDENT, 1_024),
     speed: row.positive('speed', 1),
+    ...(row.has('memoryGb') && { memoryBytes: row.positive('memoryGb', 1) * 1e9 }),
+    ...(row.value('agent') === false && { agent: false as const }),
     models: readDisk(row, known, common),
     off,
     ...readTerms(row),

@@ -1,6 +1,6 @@
 /** One simulated node, as a policy sees it from outside: it takes requests and loads, and can be switched off. */
 import type { VirtualClock } from '../clock.ts'
-import { type Fleet, type FleetNode, type Pace, paceOn, serviceMs } from './fleet.ts'
+import { type Fleet, type FleetNode, fitsOn, type Pace, paceOn, serviceMs } from './fleet.ts'
 import type { Lane } from './timeline.ts'
 import type { Arrival } from './trace.ts'
 
@@ -25,6 +25,8 @@ export type MakeInside = (options: {
   readonly resident: number
   readonly keepAliveMs: number
   readonly loadMs: (model: string) => number
+  /** Is there memory for a model beside those that are loaded? Without it, only their number counts. */
+  readonly fits?: ((model: string, loaded: readonly string[]) => boolean) | undefined
   readonly heard: (model: string, what: 'loading' | 'loaded' | 'gone') => void
 }) => Inside
 
@@ -74,6 +76,7 @@ export class Site {
       resident: node.resident,
       keepAliveMs: fleet.keepAliveMs,
       loadMs: model => this.pace(model).loadMs,
+      fits: fitsOn(fleet, node),
       heard: (model, what) => {
         lane.memory(clock.now(), model, what)
         if (what === 'loaded') this.#loads += 1

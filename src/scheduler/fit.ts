@@ -8,7 +8,9 @@
  *  2. Of that, a part is not for models: drivers and displays, the system.
  *  3. What a model takes: what it took when it was last in memory there; else the most it took on any node; else its file
  *     and a quarter.
- *  4. What does not fit goes to the main memory, and answers come the more slowly the more of it there is.
+ *  4. Beside others, a GPU's memory must have a quarter more free than that: Ollama sends others away otherwise, and those
+ *     it chooses. (On machines without a GPU it counts models only.)
+ *  5. What does not fit goes to the main memory, and answers come the more slowly the more of it there is.
  */
 import type { NodeEquipment } from '../../machines/node.ts'
 import type { Replica } from '../projections/residency.ts'
@@ -24,8 +26,10 @@ const GPU_RESERVE_BYTES = 0.5e9
 const GPU_RESERVE = 0.05
 const SYSTEM_RESERVE_BYTES = 2e9
 const SYSTEM_RESERVE = 0.1
-/** Ollama itself takes a model for too large where it is expected to fill more than 80 % of what is free. */
+/** Weights are most of it; a context of a few thousand tokens and buffers are a tenth to a quarter on top. */
 const FILE_FACTOR = 1.25
+/** Of what is free, Ollama (0.33, sched.go) lets a model take so much beside others. */
+const BESIDE = 0.8
 /** Every token reads all of the weights: a GPU's memory gives 500 to 1,000 GB/s, a machine's 50 to 100. */
 const OFFLOADED_SLOWER = 10
 
@@ -77,7 +81,12 @@ export function heldBytes(replica: Replica, { gpu }: Memory): number {
   return gpu ? residence.vramBytes : residence.sizeBytes
 }
 
-/** (4) How many times as long an answer takes where only a part fits. */
+/** (4) So much is free while others stay. */
+export function fitsBeside(needed: number, freeBytes: number, { gpu }: Memory): boolean {
+  return needed <= freeBytes * (gpu ? BESIDE : 1)
+}
+
+/** (5) How many times as long an answer takes where only a part fits. */
 export function slowerBy(needed: number, { bytes }: Memory): number {
   return needed <= bytes ? 1 : 1 + (OFFLOADED_SLOWER - 1) * (1 - bytes / needed)
 }

@@ -18,7 +18,8 @@
  *     time, and that of bringing back what it displaces if somebody waits for that or uses it; and where it displaces
  *     something, twice that: it will have to be undone. (What that is worth: test/bench/README.md.) The same goes for a
  *     node that is slowed down: the copy would be of less use. Where the model does not fit into the memory for models,
- *     the load costs what the answer takes longer there, too, and comes after all where it does.
+ *     the load costs what the answer takes longer there, too; and where that is more than a quarter, it comes after all
+ *     others.
  *  7. But where it displaces something, only after the line has waited as long as that costs, beside what would have to
  *     go. (Rent until the rent has reached the price, then buy: never worse than twice the best. Karlin et al. 1988.)
  *     So a copy that was loaded serves at least as long as its load took, and two models that share a node take turns
@@ -115,7 +116,7 @@ export function place(demand: Demand, spots: readonly Spot[], weights: Weights =
 
   const cold = able.filter(({ memory }) => memory === 'present')
   if (cold.length === 0) return wait(ripeInMs) // (8)
-  const { spot, priceMs, rentMs } = cold.map(spot => offerOf(spot, demand)).reduce(better)
+  const { spot, priceMs, rentMs } = cold.map(spot => offerOf(spot, demand, weights)).reduce(better)
   const { node, room, loadMs, throttled } = spot
   const worthMs = priceMs * (room === 'free' && throttled === undefined ? 1 : weights.swapCost)
   if (worthMs >= drainMs(able, demand)) return wait(ripeInMs)
@@ -267,20 +268,21 @@ function gentle({ room, evictMs }: Spot): boolean {
 interface Offer {
   readonly spot: Spot
   readonly gentle: boolean
+  /** Answers would take so much longer there that it is not as good. */
   readonly spills: boolean
   readonly priceMs: number
   /** How much longer the line has to wait until it may displace what is there. */
   readonly rentMs: number
 }
 
-function offerOf(spot: Spot, { waitedMs }: Demand): Offer {
+function offerOf(spot: Spot, { waitedMs }: Demand, { asGood }: Weights): Offer {
   const soft = gentle(spot)
   const price = priceMs(spot)
   const { spillMs = 0 } = spot
   return {
     spot,
     gentle: soft,
-    spills: spillMs > 0,
+    spills: spillMs > (asGood - 1) * spot.runMs,
     priceMs: price + spillMs,
     rentMs: soft ? 0 : Math.max(0, price - Math.min(waitedMs, spot.heldMs)),
   }

@@ -6,7 +6,7 @@ import { type FleetNode, routable } from '../projections/fleet.ts'
 import { keyOf } from '../projections/queue.ts'
 import { type Open, runningOn } from '../projections/requests.ts'
 import type { Replica } from '../projections/residency.ts'
-import { heldBytes, memoryOf as memoryFor, mostTaken, neededBytes, slowerBy } from './fit.ts'
+import { fitsBeside, heldBytes, memoryOf as memoryFor, mostTaken, neededBytes, slowerBy } from './fit.ts'
 import { within } from './hours.ts'
 import { CANDIDATES_MAX, type Spot } from './place.ts'
 import type { Bearings } from './scheduler.ts'
@@ -300,8 +300,12 @@ function roomOn(sight: Sight, { name, residentMax, equipment }: FleetNode, own: 
   const full = there.size >= residentMax
   // What does not fit at all takes what there is.
   const wants = memory === undefined ? 0 : Math.min(memory.bytes, sight.neededBytes(own))
-  if (!full && wants <= left) return FREE
-  const going = others === undefined || wants <= left ? [least!] : leastOf(others, wants - left)
+  const fits = memory === undefined || fitsBeside(wants, left, memory)
+  if (!full && fits) return FREE
+  const going =
+    fits || others === undefined
+      ? [least!]
+      : leastOf(others, (freed, stay) => !stay || fitsBeside(wants, left + freed, memory))
   let [room, evictMs, since]: [Spot['room'], number, number] = ['evict', 0, 0]
   for (const one of going) {
     if (one.busy) room = 'full'
@@ -309,7 +313,7 @@ function roomOn(sight: Sight, { name, residentMax, equipment }: FleetNode, own: 
     since = Math.max(since, one.since)
   }
   const victims = going.map(({ model }) => model)
-  return { room, evictMs, since, victims, ...(wants > left && { crowdedBy: victims }) }
+  return { room, evictMs, since, victims, ...(!fits && { crowdedBy: victims }) }
 }
 
 /** Is there memory for one more of the models that somebody waits for, as far as that can be told? */
@@ -320,25 +324,26 @@ export function hasMemory({ residency, requests }: Bearings, { name, equipment }
   for (const replica of residency.state.inMemory.get(name)?.values() ?? []) left -= heldBytes(replica, memory)
   for (const replica of residency.state.byNode.get(name)?.values() ?? []) {
     if (replica.state !== 'present' || !requests.state.queue.ofModel.has(replica.model)) continue
-    if (Math.min(memory.bytes, neededBytes(replica, undefined)) <= left) return true
+    if (fitsBeside(Math.min(memory.bytes, neededBytes(replica, undefined)), left, memory)) return true
   }
   return false
 }
 
-/** Those that are missed least, until so much is free; without the ones that are too small to matter then. */
-function leastOf(others: Victim[], bytes: number): readonly Victim[] {
-  const going: Victim[] = []
+/** Those that are missed least, until the rest may stay; without the ones that are too small to matter then. */
+function leastOf(others: Victim[], enough: (freed: number, stay: boolean) => boolean): readonly Victim[] {
+  const going = new Set<Victim>()
   let freed = 0
   for (const one of others.sort(byLoss)) {
-    if (freed >= bytes) break
-    going.push(one)
+    if (enough(freed, true)) break
+    going.add(one)
     freed += one.bytes
   }
-  return going.filter(one => {
-    if (freed - one.bytes < bytes) return true
+  for (const one of going) {
+    if (!enough(freed - one.bytes, true)) continue
+    going.delete(one)
     freed -= one.bytes
-    return false
-  })
+  }
+  return [...going]
 }
 
 const FREE: Room = { room: 'free', evictMs: 0 }

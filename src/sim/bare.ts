@@ -16,6 +16,8 @@ export interface BareOptions {
   readonly resident: number
   readonly keepAliveMs: number
   loadMs(model: string): number
+  /** Is there memory for a model beside those that are loaded? Without it, only their number counts. */
+  readonly fits?: ((model: string, loaded: readonly string[]) => boolean) | undefined
   /** Told when a model begins to load, is loaded, or is gone from memory (or its load was broken off). */
   heard(model: string, what: Heard): void
 }
@@ -43,7 +45,15 @@ export interface BareNode {
   kill(): void
 }
 
-export function bareNode({ clock, slots, resident, keepAliveMs, loadMs, heard }: BareOptions): BareNode {
+export function bareNode({
+  clock,
+  slots,
+  resident,
+  keepAliveMs,
+  loadMs,
+  fits,
+  heard,
+}: BareOptions): BareNode {
   const models = new Map<string, StoredModel>()
   const names = new Map<StoredModel, string>()
   const callers = new Set<Caller>()
@@ -55,6 +65,13 @@ export function bareNode({ clock, slots, resident, keepAliveMs, loadMs, heard }:
     maxQueue: Number.POSITIVE_INFINITY,
     scale: ms => ms,
     loadMs: model => loadMs(names.get(model)!),
+    ...(fits && {
+      fits: (model: StoredModel, loaded: readonly StoredModel[]) =>
+        fits(
+          names.get(model)!,
+          loaded.map(other => names.get(other)!),
+        ),
+    }),
     heard: (model, what) => heard(names.get(model)!, what),
   })
   const store = emptyStore()

@@ -70,6 +70,8 @@ export interface Limits {
   /** Real time for simulated time, asked at every use: a mode may slow a node down. */
   scale(ms: number): number
   loadMs(model: StoredModel): number
+  /** Is there memory for a model beside those that are loaded? Without it, only their number counts. */
+  readonly fits?: (model: StoredModel, loaded: readonly StoredModel[]) => boolean
   /** Told of what enters memory and leaves it. */
   readonly heard?: (model: StoredModel, what: Heard) => void
 }
@@ -173,12 +175,21 @@ export function residency(limits: Limits): Residency {
     while (!client.gone) {
       const runner = loaded.get(wanted.model.blob)
       if (runner !== undefined && fits(runner, wanted.options)) return pending.answer(use(runner, wanted))
-      if (runner === undefined && loaded.size < resident) return load(pending)
+      if (runner === undefined && loaded.size < resident && beside(wanted.model)) return load(pending)
       const victim = runner ?? shortestStay()
       if (runner === undefined) counters.evicted += 1
       else counters.reloaded += 1
       await drained(victim)
     }
+  }
+
+  /** What is alone is loaded, however much of it fits. */
+  function beside(model: StoredModel): boolean {
+    if (limits.fits === undefined || loaded.size === 0) return true
+    return limits.fits(
+      model,
+      [...loaded.values()].map(runner => runner.model),
+    )
   }
 
   /** Waits for any unload, then looks again: the victim may have been kept busy and another one have gone. */

@@ -46,7 +46,8 @@ t.test('what is written reads as the same fleet', async t => {
 keepAlive: forever
 models: [{ name: m, sizeGb: 2 }, { name: n, sizeGb: 3, decodeTps: 12.5 }]
 nodes:
-  - { name: a, weight: 2, hours: "18:00-08:00", speed: 0.5, models: [n] }
+  - { name: a, weight: 2, hours: "18:00-08:00", speed: 0.5, models: [n], memoryGb: 24 }
+  - { name: c, memoryGb: 11.5, agent: false }
   - { name: b, models: { m: { loadMs: 10 }, n: {} }, off: [sat, "2026-01-01T00:00/2026-01-02T00:00"] }
 `)
   for (const fleet of [edited, ...Object.values(presets).map(({ fleet }) => fleet)]) {

@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { NodeEquipment } from '../../machines/node.ts'
 import type { Replica } from '../../src/projections/residency.ts'
-import { heldBytes, memoryOf, mostTaken, neededBytes, slowerBy } from '../../src/scheduler/fit.ts'
+import { fitsBeside, heldBytes, memoryOf, mostTaken, neededBytes, slowerBy } from '../../src/scheduler/fit.ts'
 
 type Gpus = NodeEquipment['gpus']
 const machine = (gpus: Gpus, change: Partial<NodeEquipment> = {}): NodeEquipment => ({
@@ -94,7 +94,13 @@ t.test(
   },
 )
 
-t.test('4: what does not fit is slow, the slower the more of it there is', async t => {
+t.test('4: beside others a quarter more must be free, on GPUs', async t => {
+  t.equal(fitsBeside(8, 10, { bytes: 20, gpu: true }), true)
+  t.equal(fitsBeside(8.1, 10, { bytes: 20, gpu: true }), false)
+  t.equal(fitsBeside(10, 10, { bytes: 20, gpu: false }), true)
+})
+
+t.test('5: what does not fit is slow, the slower the more of it there is', async t => {
   const memory = { bytes: 24e9, gpu: true }
   t.equal(slowerBy(24e9, memory), 1)
   t.equal(slowerBy(48e9, memory), 5.5)

@@ -63,7 +63,7 @@ t.test(
 )
 
 t.test('as many go as it takes, and no more', async t => {
-  const w = await given({ a: 24 * GB }, { tiny: GB, m: 8 * GB, n: 8 * GB, wide: 16 * GB })
+  const w = await given({ a: 24 * GB }, { tiny: GB, m: 8 * GB, n: 8 * GB, wide: 13 * GB })
   await w.loads('tiny', 'a', GB)
   await w.loads('m', 'a', 10 * GB)
   await w.loads('n', 'a', 10 * GB)
