@@ -1,6 +1,7 @@
 /** `quipu models`: which models there are, who has them, who should, and what is done about it. */
 import { clientOf } from './client.ts'
 import { list } from './models/list.ts'
+import { optimize } from './models/optimize.ts'
 import { cancel, pull } from './models/pull.ts'
 import { remove } from './models/remove.ts'
 import { status } from './models/status.ts'
@@ -17,12 +18,13 @@ export const models: Verb = {
     'models cancel NAME [--nodes A,B]',
     'models rm NAME [--nodes A,B]',
     'models sync [NAME]',
+    'models optimize',
   ],
   about:
     'Lists every model of the fleet, and the nodes that have it; a star marks those that have it in memory (ls). Tells ' +
     'how each stands to what its policy wants (status), brings one to nodes and shows how far it has come (pull), ' +
-    'calls that off (cancel), removes one (rm), and makes true what policies want of copies (sync). `quipu policy` says ' +
-    'what is wanted.',
+    'calls that off (cancel), removes one (rm), makes true what policies want of copies (sync), and says where a copy ' +
+    'more, or one less, would serve better (optimize). `quipu policy` says what is wanted.',
   options: {
     nodes: { value: 'A,B', sentence: 'pull, cancel, rm: these nodes' },
     all: { sentence: 'pull: to every node that may have it' },
@@ -30,6 +32,7 @@ export const models: Verb = {
     'no-wait': { sentence: 'pull: do not wait until it is there' },
     force: { sentence: 'rm: even what its policy needs' },
     'dry-run': { sentence: 'sync: only say what would be done' },
+    apply: { sentence: 'optimize: do it' },
     ...houseOptions,
     ...jsonOption,
   },
@@ -67,6 +70,7 @@ const OWN = [
   'no-wait',
   'force',
   'dry-run',
+  'apply',
 ] as const satisfies readonly (keyof Options)[]
 
 interface Deed {
@@ -85,4 +89,5 @@ const deeds: Readonly<Record<string, Deed>> = {
   cancel: { needs: 1, options: ['nodes'], run: cancel },
   rm: { needs: 1, options: ['nodes', 'force'], run: remove },
   sync: { takes: 1, options: ['dry-run'], run: sync },
+  optimize: { options: ['apply'], run: optimize },
 }

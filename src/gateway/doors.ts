@@ -66,6 +66,8 @@ import {
   NodeName,
   NodeStatus,
   Nodes,
+  Optimize,
+  Optimized,
   Place,
   Policies,
   Policy,
@@ -231,6 +233,15 @@ export const doors = {
     sentence: 'Makes what policies want of copies true, now',
     body: Sync,
     answer: Synced,
+    refusals: [400, 503],
+  },
+  optimizeModels: {
+    method: 'POST',
+    path: '/quipu/models/optimize',
+    sentence:
+      'Where a copy more, or one less, would serve better, after what was asked for lately; or does it',
+    body: Optimize,
+    answer: Optimized,
     refusals: [400, 503],
   },
   transfers: {

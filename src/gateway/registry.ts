@@ -5,7 +5,7 @@ import { canonicalName } from '../../machines/name.ts'
 import type { Manners } from './control.ts'
 import { doors, hang } from './doors.ts'
 import { modelNamed } from './policies.ts'
-import type { ModelStanding, Pulled, Removed, Synced, Told, Transfer } from './schema.ts'
+import type { ModelStanding, Optimized, Pulled, Removed, Synced, Told, Transfer } from './schema.ts'
 
 /** Whatever it is asked to do, it throws a Refusal where it will not. */
 export interface RegistryLike {
@@ -23,6 +23,7 @@ export interface RegistryLike {
     how: { readonly model?: string | undefined; readonly dryRun: boolean },
     by: string,
   ): Promise<Told<typeof Synced>>
+  optimize(how: { readonly apply: boolean }, by: string): Promise<Told<typeof Optimized>>
 }
 
 export type Where =
@@ -61,6 +62,12 @@ export function registryDoors(app: FastifyInstance, needs: RegistryNeeds, { told
     doors.syncModels,
     ({ body: { model, dryRun = false }, by }) =>
       registry.sync({ model: model === undefined ? undefined : modelNamed(model), dryRun }, by),
+    write,
+  )
+  hang(
+    app,
+    doors.optimizeModels,
+    ({ body: { apply = false }, by }) => registry.optimize({ apply }, by),
     write,
   )
   hang(app, doors.transfers, ({ query: { model }, reply }) =>

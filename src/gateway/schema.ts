@@ -242,6 +242,11 @@ export const Sync = Type.Object(
   { additionalProperties: false },
 )
 
+export const Optimize = Type.Object(
+  { apply: maybe(yes('do it; otherwise it is only said')) },
+  { additionalProperties: false },
+)
+
 export const TransfersQuery = query({ model: filter('only of this model') })
 export const ModelStatusQuery = query({ model: filter('only this model') })
 export const TransferId = Type.Object({ id: text('id of the transfer: model@node, with %2F for each slash') })
@@ -1105,6 +1110,21 @@ export const Synced = Type.Object({
   }),
 })
 
+export const Optimized = Type.Object({
+  applied: yes('it is being done'),
+  proposals: Type.Array(
+    Type.Object({
+      do: word(['add', 'remove'], 'a copy more, or one less'),
+      model: text('canonical name'),
+      node: text('where'),
+      reason: text('why, in words'),
+      benefitMs: maybe(whole('waiting that it would have saved within the last day, all requests together')),
+      bytes: maybe(whole('to be brought, or that become free')),
+    }),
+    { description: 'what helps most first, one for a model' },
+  ),
+})
+
 export const ModelStanding = Type.Object({
   model: text('canonical name'),
   policy: maybe(Type.Object(whatPoliciesSay, { description: 'where it may be, and how often' })),
@@ -1643,6 +1663,8 @@ export const shapes: Readonly<Record<string, TSchema>> = {
   Place,
   Policy,
   PolicyGone,
+  Optimize,
+  Optimized,
   Problem,
   Pulled,
   QueueStats,

@@ -18,6 +18,7 @@ import type { Timer } from '../clock.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import { allowance } from './budget.ts'
 import { Carrier, type CarrierNeeds } from './carrier.ts'
+import { optimize, type Proposal } from './optimize.ts'
 import { type Action, choose, type How, mayRemove, plan } from './plan.ts'
 import { Remover, type RemoverNeeds } from './remover.ts'
 import { atOnce, careOf, type SightNeeds, sceneOf } from './sight.ts'
@@ -183,6 +184,14 @@ export class Registry {
     return { dryRun, actions: actions.map(worded), unmet }
   }
 
+  /** What would serve better, by what was asked for lately; nothing is done unless somebody says so. */
+  async optimize({ apply }: { readonly apply: boolean }, by: string) {
+    const proposals = optimize(sceneOf(this.#needs), careOf(this.#needs))
+    if (apply) for (const proposal of proposals) this.#do(actionOf(proposal), 'optimize', by)
+    await this.#needs.engine.settled()
+    return { applied: apply, proposals: proposals.map(valued) }
+  }
+
   close(): void {
     this.#closed = true
     this.#soon?.cancel()
@@ -266,9 +275,16 @@ export class Registry {
     node: string,
     why: { readonly cause: Cause; readonly by: string },
   ): Promise<void> {
-    const care = why.cause === 'policy' ? careOf(this.#needs) : atOnce(careOf(this.#needs))
-    if (this.#closed || mayRemove(sceneOf(this.#needs), model, node, care) !== undefined) return
+    if (this.#closed || !this.#surplus(model, node, why.cause)) return
     await this.#remover.remove(model, node, why)
+  }
+
+  #surplus(model: string, node: string, cause: Cause): boolean {
+    const scene = sceneOf(this.#needs)
+    const care = careOf(this.#needs)
+    if (cause !== 'optimize')
+      return mayRemove(scene, model, node, cause === 'sync' ? atOnce(care) : care) === undefined
+    return optimize(scene, care).some(one => one.do === 'remove' && one.model === model && one.node === node)
   }
 
   #told(id: string): TransferTold {
@@ -286,6 +302,23 @@ interface Worded<D extends string> {
   readonly model: string
   readonly node: string
   readonly reason: string
+}
+
+/** What taking up a proposal comes to. */
+function actionOf(proposal: Proposal): Action {
+  if (proposal.do === 'remove') return proposal
+  const { bytes, model, node, reason, candidates } = proposal
+  return { do: 'pull', model, node, reason, candidates, ...(bytes !== undefined && { sizeBytes: bytes }) }
+}
+
+function valued({ do: deed, model, node, reason, ...worth }: Proposal) {
+  const { bytes } = worth
+  const benefitMs = 'benefitMs' in worth ? worth.benefitMs : undefined
+  return {
+    ...{ do: deed, model, node, reason },
+    ...(benefitMs !== undefined && { benefitMs }),
+    ...(bytes !== undefined && { bytes }),
+  }
 }
 
 function known(there: boolean, node: string): void {

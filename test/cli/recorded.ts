@@ -875,3 +875,17 @@ export const synced = {
   ],
   unmet: [{ model: 'qwen3:32b', reason: 'no node has the room' }],
 } as const
+
+export const optimized = {
+  applied: false,
+  proposals: [
+    {
+      do: 'add',
+      model: 'llama3.2:latest',
+      node: 'gpu-b',
+      reason: 'who asked for it waited 4.0 s on average within the last day',
+      benefitMs: 930_000,
+      bytes: 2_019_393_189,
+    },
+  ],
+} as const

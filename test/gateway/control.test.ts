@@ -667,6 +667,7 @@ t.test('every answer is what the table of doors says it is', async t => {
     pullModel: { model: 'fresh', nodes: ['c'] },
     removeModel: { model: 'big' },
     syncModels: { dryRun: true },
+    optimizeModels: {},
     take: { worker: 'w', model: 'other' },
     complete: { worker: 'w', attempt: 1, body: 'x' },
     fail: { worker: 'w', attempt: 1 },

@@ -51,6 +51,7 @@ const guarded = [
   ['POST', '/quipu/models/rm'],
   ['GET', '/quipu/models/status'],
   ['POST', '/quipu/models/sync'],
+  ['POST', '/quipu/models/optimize'],
   ['GET', '/quipu/transfers'],
   ['DELETE', '/quipu/transfers/a'],
   ['POST', '/quipu/jobs'],

@@ -217,9 +217,12 @@ t.test('a pull goes where it is not; where it is, or is on its way, it is said',
   t.same((await s.facts('transfer.ordered')).length, 2)
   t.throws(() => s.registry.pull(M, { nodes: ['z'] }, 'ann'), { code: 'node.unknown' })
   s.lose('b')
-  t.throws(() => s.registry.pull('other:latest', { nodes: ['b'] }, 'ann'), {
+  const patient = s.registry.pull('other:latest', { nodes: ['b'] }, 'ann')
+  t.match(patient.transfers, [{ state: 'waiting', waits: 'b is down' }], 'whoever names it means it')
+  for (const node of ['a', 'c']) s.lose(node)
+  t.throws(() => s.registry.pull('third:latest', { count: 1 }, 'ann'), {
     code: 'transfer.nowhere',
-    message: /b: is down/,
+    message: /a: is down; b: is down; c: is down/,
   })
 })
 
@@ -248,6 +251,41 @@ t.test(
     t.same(s.registry.status(new Set(['none:latest'])), [])
   },
 )
+
+t.test('what would serve better is only said, until somebody takes it up', async t => {
+  const s = await keeping(t)
+  for (const node of ['a', 'b']) s.join(node)
+  s.find(M, 'a')
+  await s.clock.advance(5 * MINUTE)
+  for (let i = 0; i < 20; i += 1) await waited(s, `r${i}`)
+  const before = s.journal.head.seq
+  const told = await s.registry.optimize({ apply: false }, 'ann')
+  t.match(told, { applied: false, proposals: [{ do: 'add', model: M, node: 'b', benefitMs: Number }] })
+  t.equal(s.journal.head.seq, before)
+  t.match(await s.registry.optimize({ apply: true }, 'ann'), { applied: true, proposals: { length: 1 } })
+  t.match(s.transfers.state.open.get(`${M}@b`), { cause: 'optimize', by: 'ann' })
+})
+
+/** A request that waited half a minute for the one slot, and then took as long. */
+async function waited(s: Awaited<ReturnType<typeof keeping>>, id: string): Promise<void> {
+  const { clock, engine } = s
+  const expiresAt = clock.now() + 600_000
+  const ask = {
+    path: '/api/generate',
+    model: M,
+    client: 'c',
+    priority: 5,
+    bodyBytes: 1,
+    expiresAt,
+    attemptsMax: 3,
+  }
+  engine.commit('request', id, { type: 'request.admit', data: ask })
+  await clock.advance(30_000)
+  engine.commit('request', id, { type: 'request.assign', data: { node: 'a', candidates: [] } })
+  engine.commit('request', id, { type: 'request.begin', data: { status: 200 } })
+  await clock.advance(30_000)
+  engine.commit('request', id, { type: 'request.complete', data: { bytes: 1, chunks: 1 } })
+}
 
 t.test('a house that starts again finds by itself what is missing', async t => {
   const first = await keeping(t)

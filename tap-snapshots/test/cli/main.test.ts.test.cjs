@@ -367,11 +367,13 @@ usage: quipu models [ls] [options]
        quipu models cancel NAME [--nodes A,B] [options]
        quipu models rm NAME [--nodes A,B] [options]
        quipu models sync [NAME] [options]
+       quipu models optimize [options]
 
 Lists every model of the fleet, and the nodes that have it; a star marks those that have it in
 memory (ls). Tells how each stands to what its policy wants (status), brings one to nodes and shows
-how far it has come (pull), calls that off (cancel), removes one (rm), and makes true what policies
-want of copies (sync). \`quipu policy\` says what is wanted.
+how far it has come (pull), calls that off (cancel), removes one (rm), makes true what policies want
+of copies (sync), and says where a copy more, or one less, would serve better (optimize). \`quipu
+policy\` says what is wanted.
 
   --nodes A,B             pull, cancel, rm: these nodes
   --all                   pull: to every node that may have it
@@ -379,6 +381,7 @@ want of copies (sync). \`quipu policy\` says what is wanted.
   --no-wait               pull: do not wait until it is there
   --force                 rm: even what its policy needs
   --dry-run               sync: only say what would be done
+  --apply                 optimize: do it
   --host ADDR[:PORT]      where the house is [127.0.0.1; QUIPU_HOST]
   --port PORT             the port it listens on [11435; QUIPU_PORT]
   --json                  print JSON for programs instead of text for people

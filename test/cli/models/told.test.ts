@@ -1,6 +1,6 @@
 import t from 'tap'
 import { fakeHouse } from '../house.ts'
-import { removed, standings, synced } from '../recorded.ts'
+import { optimized, removed, standings, synced } from '../recorded.ts'
 import { run } from '../terminal.ts'
 
 t.test('a removal that went wrong somewhere says where, and ends with 1', async t => {
@@ -20,6 +20,18 @@ t.test('a dry run of sync says what would be done, and what there is no node for
   t.same(JSON.parse(house.asked[0]!.body), { dryRun: true })
   t.match(out, /^WOULD +MODEL +NODE +BECAUSE\npull +llama3.2:latest +gpu-b +1 copy of 2/)
   t.match(out, /\nqwen3:32b: no node has the room\n$/)
+})
+
+t.test('proposals are told, and how to take them up', async t => {
+  const house = await fakeHouse(t, { 'POST /quipu/models/optimize': optimized })
+  const { out } = await run(t, ['models', 'optimize'], house.env)
+  t.match(out, /add +llama3.2:latest +gpu-b +who asked for it waited/)
+  t.match(out, /Nothing was done. To do it: quipu models optimize --apply/)
+  await run(t, ['models', 'optimize', '--apply'], house.env)
+  t.same(
+    house.asked.map(({ body }) => JSON.parse(body)),
+    [{}, { apply: true }],
+  )
 })
 
 t.test('how models stand is a table with remarks; one by name, in full', async t => {
