@@ -77,7 +77,8 @@ export async function joinedAgent(
   house: HouseProcess,
   name: string,
   ollama: string,
-): Promise<{ readonly agent: Running; readonly dir: string }> {
+  ...flags: readonly string[]
+): Promise<Running> {
   const dir = dataFolder(t)
   const body = JSON.stringify({ node: name })
   const headers = { 'Content-Type': 'application/json' }
@@ -85,7 +86,7 @@ export async function joinedAgent(
   const { token } = (await answer.json()) as { token: string }
   const join = ['agent', 'join', '--house', house.agents, '--token', token, '--data', dir]
   place.run(process.execPath, MAIN, ...join)
-  return { agent: place.quipu(t, 'agent', '--data', dir, '--ollama', ollama), dir }
+  return place.quipu(t, 'agent', '--data', dir, '--ollama', ollama, ...flags)
 }
 
 export async function simNode(t: Test, options: Partial<SimOptions> = {}): Promise<Sim> {
