@@ -58,6 +58,8 @@ export type TransferFact =
         readonly digest?: string
         /** Nodes that have it, and count as gone: it is brought here in their place. */
         readonly lost?: readonly string[]
+        /** It is there already, and brought up to date. */
+        readonly renews?: true
         /** What it was chosen from, where the house chose. */
         readonly candidates?: readonly Destination[]
       }
@@ -102,6 +104,7 @@ export type TransferCommand =
         readonly sizeBytes?: number
         readonly digest?: string
         readonly lost?: readonly string[]
+        readonly renews?: true
         readonly candidates?: readonly Destination[]
       }
     >

@@ -292,6 +292,10 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       look,
       ollama,
       freeBytes: node => watching.of(node)?.status.load?.diskFreeBytes,
+      heard: node => {
+        const { status, heardAt = 0 } = watching.of(node) ?? {}
+        return status?.present && { at: heardAt, models: status.present.models }
+      },
       puller: new Puller({ clock, upstream: ollama, line: node => agents.of(node) }),
     })
     closing.push(() => registry.close())
@@ -310,7 +314,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     const mirror =
       topic && new Mirror({ ...common, topic, onBug, say: (level, line) => server.log[level](line) })
     const gauges = metrics({
-      pulling: registry.carrier,
+      pulling: registry,
       ...common,
       budget,
       affinity,

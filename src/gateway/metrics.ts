@@ -34,8 +34,8 @@ export interface MetricsNeeds {
   readonly catalog: Catalog
   readonly jobs: JobsProjection
   readonly transfers: TransfersProjection
-  /** Bytes of models that have come since the process began, as the nodes told; see registry/carrier.ts. */
-  readonly pulling: { readonly bytes: number }
+  /** Bytes of models that have come since the process began, as the nodes told; and what of models does not fit together. */
+  readonly pulling: { readonly bytes: number; readonly found: ReadonlyMap<string, number> }
   /** How the data folder stands to its budget; see archive/budget.ts. */
   readonly budget: {
     readonly budgetBytes: number
@@ -349,6 +349,9 @@ function gauges(needs: MetricsNeeds, registers: Registry[]): void {
       this.inc(pulling.bytes)
     },
   })
+  gauge('quipu_model_findings', 'What of models does not fit together', ['about'], () =>
+    [...pulling.found].map(([about, count]) => [{ about }, count] as const),
+  )
   gauge('quipu_transfers_open', 'Models on their way to nodes', ['state'], () => {
     const open = [...transfers.state.open.values()]
     const count = (state: string): number => open.filter(each => each.state === state).length

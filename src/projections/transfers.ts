@@ -7,7 +7,7 @@ type Ordered = Extract<TransferFact, { type: 'transfer.ordered' }>['data']
 type Abandoned = Extract<TransferFact, { type: 'transfer.abandoned' }>['data']
 
 /** Times are milliseconds since the epoch. */
-interface Known extends Pick<Ordered, 'sizeBytes' | 'digest' | 'lost'> {
+interface Known extends Pick<Ordered, 'sizeBytes' | 'digest' | 'lost' | 'renews'> {
   /** `model@node`. */
   readonly id: string
   readonly model: string

@@ -249,9 +249,10 @@ export class Carrier {
     return this.#needs.residency.state.byNode.get(node)?.get(model)
   }
 
-  /** Whether what was ordered is there, found since: an older copy is perhaps to be replaced. */
+  /** Whether what was ordered is there; of a copy that is to be brought up to date, only the node can tell. */
   #have(transfer: OpenTransfer): boolean {
     const copy = this.#copy(transfer)
+    if (transfer.renews) return false
     return copy !== undefined && (transfer.digest === undefined || transfer.digest === copy.digest)
   }
 

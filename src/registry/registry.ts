@@ -18,6 +18,7 @@ import type { Timer } from '../clock.ts'
 import { type Reactor, reactor } from '../engine/reactor.ts'
 import { allowance } from './budget.ts'
 import { Carrier, type CarrierNeeds } from './carrier.ts'
+import { byModel, type Finding, findings, type ModelSeen } from './consistency.ts'
 import { optimize, type Proposal } from './optimize.ts'
 import { type Action, choose, type How, mayRemove, plan } from './plan.ts'
 import { Remover, type RemoverNeeds } from './remover.ts'
@@ -30,6 +31,8 @@ export interface RegistryNeeds
     RemoverNeeds,
     Omit<SightNeeds, 'config'> {
   readonly config: CarrierNeeds['config']
+  /** The models that the node's agent saw in Ollama's folder, and when it said so. */
+  readonly heard: (node: string) => { readonly at: number; readonly models: readonly ModelSeen[] } | undefined
 }
 
 /** Facts come in bunches: one look at the plan for all of them. */
@@ -41,11 +44,12 @@ type Pull = Extract<Action, { readonly do: 'pull' }>
 
 export class Registry {
   readonly reactors: readonly Reactor[]
-  readonly carrier: Carrier
+  readonly #carrier: Carrier
   readonly #needs: RegistryNeeds
   readonly #remover: Remover
   #soon: Timer | undefined
   #next: Timer | undefined
+  #found: ReadonlyMap<Finding['about'], number> = new Map()
   /** Removals go one after the other: a plan of many must not be many calls at once. Those to come, by copy. */
   readonly #doomed = new Set<string>()
   #removing: Promise<unknown> = Promise.resolve()
@@ -53,7 +57,7 @@ export class Registry {
 
   constructor(needs: RegistryNeeds) {
     this.#needs = needs
-    this.carrier = new Carrier(needs)
+    this.#carrier = new Carrier(needs)
     this.#remover = new Remover(needs)
     const soon = (self: Registry): void => self.#wake()
     const mine = reactor(this as Registry, {
@@ -78,13 +82,13 @@ export class Registry {
       },
       resume: soon,
     })
-    this.reactors = [this.carrier.reactor, mine]
+    this.reactors = [this.#carrier.reactor, mine]
   }
 
   // ── what people ask for ──────────────────────────────────────────────────────────────────────────────────────
 
   transfers(models?: ReadonlySet<string>): readonly TransferTold[] {
-    return tellTransfers({ ...this.#needs, carrier: this.carrier }, models)
+    return tellTransfers({ ...this.#needs, carrier: this.#carrier }, models)
   }
 
   /** Orders it, where it is neither there nor on its way. Throws a Refusal where there is nowhere to bring it. */
@@ -99,21 +103,23 @@ export class Registry {
         `there is no node for ${model}; ${why.join('; ') || 'none is registered'}`,
       )
     }
-    const bound = nodes.filter(({ has }) => !has).map(({ node }) => node)
-    // Whoever names nodes names the first one first.
-    if ('nodes' in where) bound.sort((a, b) => where.nodes.indexOf(a) - where.nodes.indexOf(b))
-    for (const node of bound) {
+    // Whoever names nodes names the first one first, and wants it as it is now where it is already.
+    const named = 'nodes' in where ? where.nodes : undefined
+    const bound = nodes.filter(({ has }) => named !== undefined || !has)
+    if (named) bound.sort((a, b) => named.indexOf(a.node) - named.indexOf(b.node))
+    for (const { node, has } of bound) {
       const data = {
         cause: 'asked' as const,
         ...(sizeBytes !== undefined && { sizeBytes }),
+        ...(has && { renews: true as const }),
         ...('count' in where && { candidates }),
       }
       engine.commit('transfer', replicaId(model, node), { type: 'transfer.order', data, by })
     }
     return {
       model,
-      transfers: bound.map(node => this.#told(replicaId(model, node))),
-      already: nodes.filter(({ has }) => has).map(({ node }) => node),
+      transfers: bound.map(({ node }) => this.#told(replicaId(model, node))),
+      already: named ? [] : nodes.filter(({ has }) => has).map(({ node }) => node),
       excluded,
     }
   }
@@ -168,7 +174,7 @@ export class Registry {
       models,
       plan: plan(sceneOf(this.#needs), careOf(this.#needs), models),
       transfers: this.transfers(models),
-      findings: new Map(),
+      findings: byModel(this.#findings()),
     })
   }
 
@@ -192,11 +198,21 @@ export class Registry {
     return { applied: apply, proposals: proposals.map(valued) }
   }
 
+  /** What did not fit together at the last look, by what it is about. */
+  get found(): ReadonlyMap<Finding['about'], number> {
+    return this.#found
+  }
+
+  /** Bytes of models that came over the wire since the house started, as nodes told. */
+  get bytes(): number {
+    return this.#carrier.bytes
+  }
+
   close(): void {
     this.#closed = true
     this.#soon?.cancel()
     this.#next?.cancel()
-    this.carrier.close()
+    this.#carrier.close()
   }
 
   // ── what it does by itself ───────────────────────────────────────────────────────────────────────────────────
@@ -215,6 +231,9 @@ export class Registry {
     this.#next = undefined
     if (this.#closed) return
     const now = clock.now()
+    this.#found = new Map(
+      [...Map.groupBy(this.#findings(), one => one.about)].map(([about, some]) => [about, some.length]),
+    )
     const { actions, againAt } = plan(sceneOf(this.#needs), careOf(this.#needs))
     const budget = allowance(transfers.state.actions, now)
     let left = budget.count - this.#doomed.size
@@ -264,6 +283,18 @@ export class Registry {
     return this.#needs.engine.attempt('transfer', replicaId(model, node), order).length > 0
   }
 
+  #findings(): readonly Finding[] {
+    const { catalog, clock, fleet, heard, made, residency } = this.#needs
+    return findings({
+      now: clock.now(),
+      replicas: residency.state.byModel,
+      catalog: catalog.state.keys(),
+      made: made.state,
+      up: node => fleet.state.get(node)?.reach === 'up',
+      heard,
+    })
+  }
+
   /** Is it being removed, or could it not be a short while ago? */
   #minds(model: string, node: string): boolean {
     return this.#doomed.has(replicaId(model, node)) || this.#remover.minds(model, node)
@@ -288,7 +319,7 @@ export class Registry {
   }
 
   #told(id: string): TransferTold {
-    return tellTransfer({ ...this.#needs, carrier: this.carrier }, id)!
+    return tellTransfer({ ...this.#needs, carrier: this.#carrier }, id)!
   }
 }
 

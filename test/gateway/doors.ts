@@ -130,11 +130,12 @@ export async function openDoors(
     ...common,
     look,
     freeBytes: () => undefined,
+    heard: () => undefined,
     ollama: () => ({ ask: async () => Buffer.alloc(0) }),
     puller: { pull: () => new Promise(() => {}), cancel: async () => {} },
   })
   const gauges = metrics({
-    pulling: registry.carrier,
+    pulling: registry,
     budget,
     ...common,
     named,
