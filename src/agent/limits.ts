@@ -159,7 +159,7 @@ async function variablesIn(path: string): Promise<OllamaVariables | undefined> {
     return undefined
   } finally {
     for (const bytes of [...chunks, all]) bytes.fill(0)
-    await file.close()
+    await file.close().catch(() => {})
   }
 }
 

@@ -250,7 +250,7 @@ async function bytesOf(root: string, path: string): Promise<Buffer | undefined> 
   } catch {
     return undefined
   } finally {
-    await file.close()
+    await file.close().catch(() => {})
   }
 }
 

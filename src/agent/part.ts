@@ -16,7 +16,7 @@ export interface PartNeeds<T> {
   readonly deadlineMs: number
   /** What holds until something was read. */
   readonly first?: T
-  /** Undefined is unknown. Where it throws a Failure, what was known stays. */
+  /** Undefined is unknown. Where the world says no, what was known stays. */
   read(order: { readonly fresh: boolean; readonly signal: AbortSignal }): Promise<T | undefined>
   /** Whether what was known is wrong by now. */
   differs(known: T, now: T): boolean
@@ -90,10 +90,15 @@ export class Part<T> {
         this.#value = now
       }
     } catch (error) {
-      if (!(error instanceof Failure)) throw error
+      if (!(error instanceof Failure) && !isOfSystem(error)) throw error
     } finally {
       timer.cancel()
       this.#readAt = clock.monotonic()
     }
   }
+}
+
+/** A call of the operating system that failed, as Node throws it. */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error
 }

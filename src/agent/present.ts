@@ -25,8 +25,21 @@ export function presentOf(
   return fitting(models)
 }
 
-/** How many of these models the folder has just so. */
-export function agreement(rows: readonly TagRow[], disk: readonly ModelPresent[]): number {
+/** Somebody else's models on the same machine may be some of the same. */
+const AGREEMENT_MIN = 0.5
+
+/** Of what lies in several folders, what Ollama has; undefined where it has its models elsewhere. */
+export function sameAs(
+  rows: readonly TagRow[],
+  disks: readonly (readonly ModelPresent[])[],
+): readonly ModelPresent[] | undefined {
+  const agreements = disks.map(disk => agreement(rows, disk))
+  const best = Math.max(...agreements)
+  return best >= rows.length * AGREEMENT_MIN ? disks[agreements.indexOf(best)] : undefined
+}
+
+/** How many of these models are there just so. */
+function agreement(rows: readonly TagRow[], disk: readonly ModelPresent[]): number {
   const known = new Map(disk.map(({ name, digest }) => [name, digest]))
   return rows.filter(({ name, digest }) => digest !== undefined && known.get(name) === digest).length
 }

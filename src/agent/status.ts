@@ -28,7 +28,7 @@ import type { Machine } from './hardware/machine.ts'
 import type { Limits } from './limits.ts'
 import { ModelsFolder } from './models.ts'
 import { Part, type PartNeeds } from './part.ts'
-import { agreement, presentOf } from './present.ts'
+import { presentOf, sameAs } from './present.ts'
 import type { StatusTold } from './service.ts'
 
 export interface StatusNeeds {
@@ -293,8 +293,7 @@ export class Status implements StatusTold {
     this.#listed = listed
     await unlessAborted(signal, Promise.all(this.#disks.map(disk => disk.look())))
     const disks = this.#disks.flatMap(({ value }) => (value === undefined ? [] : [value]))
-    const agreements = disks.map(disk => agreement(rows, disk))
-    return presentOf(rows, disks[agreements.indexOf(Math.max(...agreements))])
+    return presentOf(rows, sameAs(rows, disks))
   }
 }
 

@@ -571,3 +571,74 @@ t.test('an Ollama that never answers is given up', async t => {
   t.same(held, [])
   t.equal(commands.running, 0)
 })
+
+t.test('whatever happens, every command has one end, and all who listen hear the same', async t => {
+  for (let seed = 1; seed <= 40; seed += 1) {
+    const limits = { atOnce: { transfer: 2, short: 1 }, waitingMax: 4, stallMs: 20_000 }
+    const { clock, commands, calls, says } = scripted(limits)
+    const { random } = virtualClock({ seed })
+    const pick = (below: number): number => Math.floor(random() * below)
+    const heard: { id: string; listener: ReturnType<typeof listen>; left: AbortController }[] = []
+    const answered = new Set<number>()
+    const answer = (end: (receiver: Receiver) => void): void => {
+      const i = pick(calls.length)
+      if (calls.length === 0 || answered.has(i) || calls[i]!.aborted) return
+      answered.add(i)
+      end(calls[i]!.receiver)
+    }
+    const events: readonly (() => unknown)[] = [
+      () => {
+        const id = `c${pick(30)}`
+        const left = new AbortController()
+        try {
+          heard.push({
+            id,
+            left,
+            listener: listen(commands.command(pull(id, `m:${id}`), left.signal), clock),
+          })
+        } catch (error) {
+          t.equal((error as Failure).code, 'agent.busy', `seed ${seed}`)
+        }
+      },
+      () => commands.cancel(`c${pick(30)}`),
+      () => heard[pick(heard.length)]?.left.abort(),
+      () => {
+        const i = pick(calls.length)
+        if (calls.length === 0 || answered.has(i) || calls[i]!.aborted) return
+        calls[i]!.receiver.start(200, [])
+        says(i, { status: `step ${pick(1e6)}` })
+      },
+      () => answer(receiver => receiver.fail(new Failure('ollama.broken', 'broken'))),
+      () =>
+        answer(receiver => {
+          receiver.start(200, [])
+          receiver.data(Buffer.from('{"status":"success"}\n'))
+          receiver.end()
+        }),
+    ]
+    for (let step = 0; step < 300; step += 1) {
+      events[pick(events.length)]!()
+      if (random() < 0.5) await clock.advance(pick(3_000))
+      t.ok(commands.running <= 2, `seed ${seed}`)
+    }
+    await clock.advance(600_000) // what is under way stalls, and lets those behind it begin
+    t.equal(commands.running, 0, `seed ${seed}`)
+    const ends = new Map<string, object>()
+    for (const { id, listener, left } of heard) {
+      const last = listener.heard.at(-1)?.word
+      const over = last !== undefined && 'end' in last
+      t.ok(over || left.signal.aborted, `seed ${seed}: ${id} was told its end`)
+      t.ok(
+        listener.heard.slice(0, -1).every(({ word }) => 'step' in word),
+        `seed ${seed}: and nothing after it`,
+      )
+      if (!over) continue
+      if (!ends.has(id)) ends.set(id, last.end)
+      t.same(last.end, ends.get(id), `seed ${seed}: ${id} has one end`)
+    }
+    const models = calls.map(({ body }) => body.model)
+    t.equal(new Set(models).size, models.length, `seed ${seed}: each is carried out once`)
+    t.ok(calls.length > 5, `seed ${seed}: ${calls.length} calls`)
+    commands.close()
+  }
+})

@@ -1,4 +1,5 @@
 /** One thing that is read again and again, and may hang. */
+import { writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { Part } from '../../src/agent/part.ts'
 import { virtualClock } from '../../src/clock.ts'
@@ -7,7 +8,7 @@ import { Failure } from '../../src/failure.ts'
 /** Each read stays under way until the test ends it. */
 function part(t: Test, { first }: { readonly first?: string } = {}) {
   const clock = virtualClock()
-  const reads: { fresh: boolean; gaveUp: boolean; end: (value: string | undefined | Failure) => void }[] = []
+  const reads: { fresh: boolean; gaveUp: boolean; end: (value: string | undefined | Error) => void }[] = []
   const one = new Part<string>({
     clock,
     everyMs: 10_000,
@@ -16,8 +17,8 @@ function part(t: Test, { first }: { readonly first?: string } = {}) {
     ...(first !== undefined && { first }),
     read: ({ fresh, signal }) =>
       new Promise((resolve, reject) => {
-        const end = (value: string | undefined | Failure): void =>
-          value instanceof Failure ? reject(value) : resolve(value)
+        const end = (value: string | undefined | Error): void =>
+          value instanceof Error ? reject(value) : resolve(value)
         const read = { fresh, gaveUp: false, end }
         signal.addEventListener('abort', () => {
           read.gaveUp = true
@@ -94,7 +95,7 @@ t.test(
   async t => {
     const { one, reads, clock } = part(t, { first: 'before' })
     t.same([one.value, one.version], ['before', 1])
-    const turn = async (value: string | undefined | Failure): Promise<unknown[]> => {
+    const turn = async (value: string | undefined | Error): Promise<unknown[]> => {
       await clock.advance(10_000)
       const look = one.look()
       reads.at(-1)!.end(value)
@@ -105,6 +106,8 @@ t.test(
     t.same(await turn(new Failure('ollama.broken', 'x')), ['a', 2])
     await one.look()
     t.equal(reads.length, 2)
+    await writeFile('/nowhere/at/all', '').catch(turn)
+    t.same([one.value, one.version], ['a', 2], 'a disk that says no')
     t.same(await turn(undefined), [undefined, 3])
     t.same(await turn('a'), ['a', 4])
   },

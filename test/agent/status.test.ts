@@ -437,6 +437,14 @@ t.test('of a real folder the blobs are told, where it is the one that Ollama has
   const layer = { digest: weights.replace('-', ':'), size: 3, mediaType: 'm' }
   node.tags = [row('tiny:latest', folderOf(b, 'tiny', [layer])), row('more:latest', digest)]
   t.same(await fresh(), [['more:latest'], ['tiny:latest', false]])
+  const mine = node.tags
+  node.tags = [...mine, ...['x', 'y', 'z'].map(name => row(name))]
+  t.same(
+    (await fresh())[1],
+    ['tiny:latest'],
+    'a folder that lacks most of what Ollama lists is of another one',
+  )
+  node.tags = mine
   const watcher = watching(status, clock, 10_000)
   const until = async (...expected: (boolean | string)[][]): Promise<void> => {
     for (let tries = 0; tries < 200; tries += 1) {
