@@ -55,7 +55,8 @@ export class Joining {
     const { engine, clock, authority } = this.#needs
     if (!nodeNamePattern.test(node)) {
       const rule = 'a node name is up to 63 letters, digits and . _ : - and begins with a letter or digit'
-      throw new Failure('node.name', `"${node}": ${rule}`)
+      // Not with what was typed: it may be a token, put where the name belongs.
+      throw new Failure('node.name', rule)
     }
     if (ttlMs < TTL_MIN_MS || ttlMs > TTL_MAX_MS) {
       throw new Failure('agent.ttl', 'a token may last from a minute to a week')

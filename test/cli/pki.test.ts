@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { joinHouse } from '../../src/agent/join.ts'
+import { systemClock } from '../../src/clock.ts'
 import { simOf } from '../agent/beside.ts'
 import { dataFolder, world } from '../house/world.ts'
 import { fakeHouse } from './house.ts'
@@ -68,6 +70,25 @@ t.test('an agent is invited, joins, attaches, and is sent away', async t => {
   const own = readFileSync(join(home, 'identity.pem'), 'utf8').split('\n')[1]!
   for (const secret of [key, own, token, token.slice(6, 28)]) {
     for (const text of texts) t.notOk(text.includes(secret))
+  }
+})
+
+t.test('a house that tells all it does in its log tells no token and no key', async t => {
+  const data = dataFolder(t)
+  await run(t, ['pki', 'init', '--data', data])
+  const flags = ['--port', '0', '--agents', '127.0.0.1:0', '--embedded', 'off', '--log', 'debug']
+  const house = start(t, ['serve', '--data', data, ...flags])
+  const [url = ''] = /http:\/\/127\.0\.0\.1:\d+/.exec(await house.saw(/http:\/\/127\.0\.0\.1:\d+/)) ?? []
+  const res = await fetch(`${url}/quipu/agents`, { method: 'POST', body: '{"node":"a"}' })
+  const invited = (await res.json()) as { token: string; house: string }
+  const { identity } = await joinHouse(systemClock, invited.house, invited.token)
+  await joinHouse(systemClock, invited.house, invited.token).catch(() => {})
+  await fetch(`${url}/quipu/agents`, { method: 'POST', body: `{"node":"${invited.token}"}` })
+  house.child.kill('SIGINT')
+  const { out, err } = await house.ended
+  const key = readFileSync(join(data, 'pki', 'key'), 'utf8').split('\n')[1]!
+  for (const secret of [invited.token, invited.token.slice(6, 28), key, identity.key.split('\n')[1]!]) {
+    t.notOk((out + err).includes(secret))
   }
 })
 

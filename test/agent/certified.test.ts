@@ -1,0 +1,145 @@
+/** Agents with certificates beside simulated nodes, and a house that has made them: what they do when those change or end. */
+import { X509Certificate } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { certified } from '../../src/agent/certified.ts'
+import { systemClock } from '../../src/clock.ts'
+import { makeAuthority, pkiIn } from '../../src/pki/authority.ts'
+import { fingerprintOf } from '../../src/pki/bearer.ts'
+import { keyOfRequest } from '../../src/pki/certificate.ts'
+import { type Identity, Papers } from '../../src/pki/papers.ts'
+import { newRequest } from '../../src/pki/request.ts'
+import { dataFolder, world } from '../house/world.ts'
+import { agentOf, simOf } from './beside.ts'
+
+async function given(t: Test) {
+  const data = dataFolder(t)
+  const authority = await makeAuthority(pkiIn(data), systemClock)
+  const w = await world(t, { sims: [], flags: { agents: '127.0.0.1:0', data } })
+  const { engine } = w.house
+  return {
+    w,
+    /** As if the agent had joined with a house that gives certificates for so long. */
+    async identity(node: string, lifetimeMs: number): Promise<Identity> {
+      const { key, csr } = newRequest()
+      const now = Date.now()
+      const made = authority.issue({ role: 'node', node }, keyOfRequest(csr)!, { now, lifetimeMs })
+      const { serialNumber: serial, raw } = new X509Certificate(made.certificate)
+      const [tokenHash, until] = [`hash of ${node}`, now + 60_000]
+      await engine.dispatch('agent', node, { type: 'agent.invite', data: { tokenHash, until } })
+      const certificate = { serial, fingerprint: fingerprintOf(raw), until: made.until }
+      await engine.dispatch('agent', node, { type: 'agent.join', data: { ...certificate, tokenHash } })
+      return { key, certificate: made.certificate, authority: authority.certificate }
+    },
+    introduced(identity: Identity, away = false) {
+      const papers = new Papers(identity)
+      const [saved, warnings] = [[] as Identity[], [] as string[]]
+      const introductions = certified({
+        clock: systemClock,
+        papers,
+        house: away ? '127.0.0.1:1' : w.house.agents!,
+        save: async next => void saved.push(next),
+        warn: message => void warnings.push(message),
+      })
+      return { papers, introductions, saved, warnings }
+    },
+    revoke: (node: string) =>
+      engine.dispatch('agent', node, { type: 'agent.revoke', data: { reason: 'stolen' } }),
+  }
+}
+
+/** What came of it until it was cut, if it was. */
+async function read(answer: Promise<Response>): Promise<string> {
+  let text = ''
+  try {
+    for await (const chunk of (await answer).body!.pipeThrough(new TextDecoderStream())) text += chunk
+  } catch {
+    text += ' (cut)'
+  }
+  return text
+}
+
+t.test('a certificate is renewed in the middle of an answer, and the answer is whole', async t => {
+  const { w, identity, introduced } = await given(t)
+  const sim = await simOf(t, { words: 300, decodeTps: 50 })
+  const first = await identity('n1', 9_000)
+  const { introductions, saved, warnings } = introduced(first)
+  await agentOf(t, { ollama: sim.url, house: w.house.agents!, introductions })
+  await w.fact('node.joined')
+  const whole = (await (await w.generate({ model: 'tiny', prompt: 'a', stream: true })).text()).split('\n')
+  const renewed = await w.fact('agent.renewed')
+  t.match(JSON.parse(whole.filter(Boolean).at(-1)!), { done: true, done_reason: 'stop' })
+  const request = await w.fact('request.completed')
+  const began = await w.fact('request.begun')
+  t.ok(began.at < renewed.at && renewed.at < request.at, 'while it was under way')
+  t.equal((await w.facts('request.failed')).length, 0)
+  t.same([saved.length, warnings], [1, []])
+  t.equal(new X509Certificate(saved[0]!.certificate).serialNumber, renewed.data.serial)
+  t.equal((await w.facts('node.lost')).length, 0)
+  t.equal((await w.generate({ model: 'tiny', prompt: 'b', options: { num_predict: 3 } })).status, 200)
+})
+
+t.test('a line ends when its certificate does, with what runs on it', async t => {
+  const { w, identity, introduced } = await given(t)
+  const sim = await simOf(t, { words: 2_000, decodeTps: 50 })
+  const first = await identity('n1', 3_000)
+  const { introductions } = introduced(first, true)
+  await agentOf(t, { ollama: sim.url, house: w.house.agents!, introductions })
+  await w.fact('node.joined')
+  const text = await read(w.generate({ model: 'tiny', prompt: 'a', stream: true }))
+  const late = Date.now() - new X509Certificate(first.certificate).validToDate.getTime()
+  t.ok(late > -50 && late < 1_000, `${late} ms after its end`)
+  t.notMatch(text, /"done":true/)
+  t.match((await w.fact('node.lost')).id, 'n1')
+})
+
+t.test('who is revoked in the middle of an answer is cut within a second', async t => {
+  const { w, identity, introduced, revoke } = await given(t)
+  const sim = await simOf(t, { words: 2_000, decodeTps: 50 })
+  const { introductions } = introduced(await identity('n1', 600_000))
+  await agentOf(t, { ollama: sim.url, house: w.house.agents!, introductions })
+  await w.fact('node.joined')
+  const answer = w.generate({ model: 'tiny', prompt: 'a', stream: true })
+  await w.fact('request.begun')
+  const began = performance.now()
+  await revoke('n1')
+  t.notMatch(await read(answer), /"done":true/)
+  const ms = performance.now() - began
+  t.ok(ms < 1_000, `${Math.round(ms)} ms`)
+  await w.fact('node.lost')
+})
+
+t.test(
+  'an agent that listens is dialled, answers its house, and is not dialled any more once revoked',
+  async t => {
+    const { w, identity, introduced, revoke } = await given(t)
+    const sim = await simOf(t, { words: 2_000, decodeTps: 50 })
+    const { introductions } = introduced(await identity('n1', 600_000))
+    const agent = await agentOf(t, { ollama: sim.url, listen: '127.0.0.1:0', introductions })
+    const res = await w.post('/quipu/nodes', { url: `grpc://${agent.address}`, name: 'n1' })
+    t.equal(res.status, 201, await res.text())
+    await w.fact('node.joined')
+    const answer = w.generate({ model: 'tiny', prompt: 'a', stream: true })
+    await w.fact('request.begun')
+    const began = performance.now()
+    await revoke('n1')
+    t.notMatch(await read(answer), /"done":true/)
+    const ms = performance.now() - began
+    t.ok(ms < 1_000, `${Math.round(ms)} ms`)
+    await w.fact('node.lost')
+    t.equal(sim.models().length, 2)
+  },
+)
+
+t.test('an agent that listens under the name of another node is not asked anything', async t => {
+  const { w, identity, introduced } = await given(t)
+  const sim = await simOf(t)
+  await identity('n1', 600_000)
+  const { introductions } = introduced(await identity('thief', 600_000))
+  const agent = await agentOf(t, { ollama: sim.url, name: 'n1', listen: '127.0.0.1:0', introductions })
+  await w.post('/quipu/nodes', { url: `grpc://${agent.address}`, name: 'n1' })
+  for (let misses = 0; misses < 3; ) {
+    await new Promise(resolve => setTimeout(resolve, 50))
+    misses = ((await (await fetch(`${w.url}/quipu/nodes/n1`)).json()) as { misses: number }).misses
+  }
+  t.equal((await w.facts('node.joined')).length, 0)
+})
