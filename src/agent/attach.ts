@@ -187,6 +187,7 @@ class Line {
         if (busy) this.#busy -= 1
         else this.#idle.delete(end)
         if (this.#letGo) return this.#done()
+        if (failure?.code === 'rpc.broken') return this.#turns.down(failure)
         // One that ends unused was not wanted: opening another at once would only ask the same again.
         if (busy) this.#topUp()
         if (this.#idle.size === 0) this.#turns.down(failure ?? GONE)

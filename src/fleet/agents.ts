@@ -32,6 +32,9 @@ export interface Listening {
   readonly probe?: Probe
 }
 
+/** How long those who were sent away may take to go. */
+const FAREWELL_MS = 300
+
 export const AGENT = 'agent://'
 export const DIALLED = 'grpc://'
 
@@ -133,7 +136,8 @@ export class Agents implements Links {
 
   async close(graceMs: number): Promise<void> {
     this.stop()
-    await this.#server?.close(graceMs)
+    await this.#attached.close(graceMs)
+    await this.#server?.close(FAREWELL_MS)
     this.#dialled.close()
   }
 

@@ -43,6 +43,9 @@ const STREAMS_MAX = 1_024
 const WAITING_MAX = 1_024
 const WAIT_MS = 5_000
 
+/** How often to look whether everything has ended. */
+const LOOK_MS = 20
+
 interface Agent {
   readonly session: string
   readonly startedAt: number
@@ -224,6 +227,18 @@ export class Attached {
     for (const { idle } of this.#agents.values()) {
       for (const { stream } of idle.splice(0)) stream.refuse(STOPPING)
     }
+  }
+
+  /** Resolves when no call is under way any more, or after `graceMs`; then nobody is here. */
+  async close(graceMs: number): Promise<void> {
+    this.stop()
+    const { clock } = this.#needs
+    const late = clock.monotonic() + graceMs
+    while (this.#agents.size > 0 && clock.monotonic() < late) {
+      await new Promise<void>(resolve => clock.after(LOOK_MS, resolve))
+    }
+    for (const { streams } of this.#agents.values()) for (const stream of streams) stream.cancel()
+    this.#agents.clear()
   }
 
   #enter({ node }: Identity, hello: Hello, stream: Stream): Agent {

@@ -36,7 +36,9 @@ export const DEADLINE_MS = 15_000
 /** Of the line itself, in the words of who looks at agents; what the agent said stays as it is. */
 export function ours(failure: Failure): Failure {
   const { code, message, retryable } = failure
-  if (code === 'rpc.broken') return new Failure('agent.broken', message, { retryable, cause: failure })
+  if (code === 'rpc.broken' || code === 'rpc.cancelled') {
+    return new Failure('agent.broken', message, { retryable, cause: failure })
+  }
   if (code === 'rpc.timeout') return new Failure('agent.timeout', message, { retryable, cause: failure })
   if (code === 'rpc.answer') return new Failure('agent.answer', message, { retryable, cause: failure })
   return failure

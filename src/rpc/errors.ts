@@ -50,17 +50,19 @@ export function saidNo(error: unknown, statuses: Statuses): SaidNo {
   return { code: canonical, details: message, metadata }
 }
 
-/** Of this call, or of the line it was on; the same call may fare better. */
-const BROKEN: ReadonlySet<status> = new Set([status.UNAVAILABLE, status.CANCELLED, status.ABORTED])
-
-/** What the other side said, as a Failure; of the line itself `rpc.broken`, `rpc.timeout`, `rpc.answer`. */
+/** What the other side said, as a Failure; without a code of ours `rpc.broken`, `rpc.cancelled`, `rpc.timeout`, `rpc.answer`. */
 export function heardNo(error: Pick<ServiceError, 'code' | 'details' | 'metadata'>): Failure {
   const { code: canonical, details: said, metadata } = error
   const code = metadata?.get('quipu-code')[0]?.toString()
   if (code !== undefined && /^[a-z-]+\.[a-z-]+$/.test(code)) {
     return new Failure(code, said, { retryable: metadata.get('quipu-retryable')[0] === 'true', cause: error })
   }
-  if (BROKEN.has(canonical)) return new Failure('rpc.broken', said, { retryable: true, cause: error })
+  if (canonical === status.UNAVAILABLE) {
+    return new Failure('rpc.broken', said, { retryable: true, cause: error })
+  }
+  if (canonical === status.CANCELLED) {
+    return new Failure('rpc.cancelled', said, { retryable: true, cause: error })
+  }
   if (canonical === status.DEADLINE_EXCEEDED) {
     return new Failure('rpc.timeout', said, { retryable: true, cause: error })
   }

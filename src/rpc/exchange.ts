@@ -2,11 +2,12 @@
  * Messages of one call, both ways, whoever of the two dialled. Nothing is read before somebody listens, and no more than
  * a few messages are held: whoever cannot take more pauses, whoever sends looks at what put() says.
  */
-import { constants, type ServerHttp2Stream } from 'node:http2'
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { type ClientDuplexStream, Metadata, type ServerDuplexStream, type ServiceError } from '@grpc/grpc-js'
 import { Failure } from '../failure.ts'
 import { heardNo, type Statuses, saidNo } from './errors.ts'
+import { FLOW_WINDOW_BYTES } from './limits.ts'
 
 export interface Exchange<In, Out> {
   /** Sends. False: enough for now, `room` tells when there may be more. */
@@ -44,6 +45,8 @@ export interface Served<In, Out> extends Exchange<In, Out> {
 }
 
 export function ofServer<In, Out>(call: ServerDuplexStream<In, Out>, statuses: Statuses): Served<In, Out> {
+  const session = wireOf(call)?.session
+  if (session !== undefined && !widened.has(session)) widen(session)
   return {
     ...over(call as unknown as Duplex, () => {
       const stream = wireOf(call)
@@ -52,7 +55,7 @@ export function ofServer<In, Out>(call: ServerDuplexStream<In, Out>, statuses: S
     }),
     refuse: error => void call.emit('error', saidNo(error, statuses)),
     accept: () => call.sendMetadata(new Metadata()),
-    connection: wireOf(call)?.session,
+    connection: session,
   }
 }
 
@@ -60,7 +63,7 @@ export function ofClient<In, Out>(call: ClientDuplexStream<Out, In>): Exchange<I
   return over(call as unknown as Duplex, () => call.cancel())
 }
 
-const BROKEN_OFF = new Failure('rpc.broken', 'broken off', { retryable: true })
+const BROKEN_OFF = new Failure('rpc.cancelled', 'the other side broke it off', { retryable: true })
 
 function over<In, Out>(call: Duplex, cancel: () => void): Exchange<In, Out> {
   let done = false
@@ -104,6 +107,18 @@ function over<In, Out>(call: Duplex, cancel: () => void): Exchange<In, Out> {
       })
     },
   }
+}
+
+const widened = new WeakSet<Http2Session>()
+
+/**
+ * grpc-js widens what a client may be sent before it has read, and leaves a server at 64 KiB: a body would come in at
+ * that much each round trip.
+ */
+function widen(session: Http2Session): void {
+  widened.add(session)
+  session.settings({ initialWindowSize: FLOW_WINDOW_BYTES })
+  session.setLocalWindowSize(FLOW_WINDOW_BYTES)
 }
 
 /**

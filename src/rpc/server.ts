@@ -119,8 +119,14 @@ export async function openServer(needs: ServerNeeds): Promise<RpcServer> {
     leave,
     async close(graceMs) {
       leave()
-      const late = clock.after(graceMs, () => server.forceShutdown())
-      await new Promise<void>(resolve => server.tryShutdown(() => resolve()))
+      const { promise, resolve } = Promise.withResolvers<void>()
+      server.tryShutdown(() => resolve())
+      const late = clock.after(graceMs, () => {
+        server.forceShutdown()
+        // Sockets that are told to close wait for the other side to do the same, which may be gone.
+        resolve()
+      })
+      await promise
       late.cancel()
     },
   }
