@@ -85,6 +85,7 @@ export class Carrier {
         'transfer.abandoned': over,
         'transfer.cancelled': over,
         'replica.found': (self, { id }) => self.#turnedUp(id),
+        'node.lost': (self, { id }) => self.#lost(id),
         'node.joined': line,
         'node.returned': line,
         'node.removed': line,
@@ -228,6 +229,18 @@ export class Carrier {
       pause = ROAD_PAUSE_MS
     }
     return true
+  }
+
+  /** A pull may not notice that its node is away: a line that was cut without a word says nothing. */
+  #lost(node: string): void {
+    const { clock, config, fleet } = this.#needs
+    clock.after(config.healAfterMs, () => {
+      if (fleet.state.get(node)?.reach !== 'down') return
+      for (const [id, run] of this.#runs) {
+        if (run.order.node !== node || clock.monotonic() - run.movedMs < config.healAfterMs) continue
+        this.#fail(id, run, new PullFailed('away', 'it was away for too long', { retryable: true }))
+      }
+    })
   }
 
   #turnedUp(id: string): void {

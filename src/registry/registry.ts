@@ -24,7 +24,7 @@ import { type Action, choose, type How, mayRemove, plan } from './plan.ts'
 import { Remover, type RemoverNeeds } from './remover.ts'
 import { atOnce, careOf, type SightNeeds, sceneOf } from './sight.ts'
 import { type Standing, standings } from './standing.ts'
-import { type TransferTold, tellTransfer, tellTransfers } from './told.ts'
+import { type TransferTold, tellTransfers } from './told.ts'
 
 export interface RegistryNeeds
   extends Omit<CarrierNeeds, 'config'>,
@@ -37,6 +37,8 @@ export interface RegistryNeeds
 
 /** Facts come in bunches: one look at the plan for all of them. */
 const SOON_MS = 250
+/** A plan for a large fleet takes a while. Of the house's time it may take so much, one part in as many. */
+const SHARE = 20
 const EVERY_MS = 60_000
 
 type Cause = Exclude<TransferCause, 'asked'>
@@ -49,6 +51,8 @@ export class Registry {
   readonly #remover: Remover
   #soon: Timer | undefined
   #next: Timer | undefined
+  /** What the last look took. */
+  #tookMs = 0
   #found: ReadonlyMap<Finding['about'], number> = new Map()
   /** Removals go one after the other: a plan of many must not be many calls at once. Those to come, by copy. */
   readonly #doomed = new Set<string>()
@@ -116,9 +120,10 @@ export class Registry {
       }
       engine.commit('transfer', replicaId(model, node), { type: 'transfer.order', data, by })
     }
+    const told = this.#told()
     return {
       model,
-      transfers: bound.map(({ node }) => this.#told(replicaId(model, node))),
+      transfers: bound.map(({ node }) => told.get(replicaId(model, node))!),
       already: named ? [] : nodes.filter(({ has }) => has).map(({ node }) => node),
       excluded,
     }
@@ -130,7 +135,7 @@ export class Registry {
       throw new Refusal('transfer.unknown', `nothing is on its way as ${id}; see /quipu/transfers`)
     }
     engine.commit('transfer', id, { type: 'transfer.cancel', data: { why: 'asked' }, by })
-    return this.#told(id)
+    return this.#told().get(id)!
   }
 
   async remove(
@@ -219,7 +224,7 @@ export class Registry {
 
   #wake(): void {
     if (this.#closed || this.#soon !== undefined) return
-    this.#soon = this.#needs.clock.after(SOON_MS, () => {
+    this.#soon = this.#needs.clock.after(Math.max(SOON_MS, this.#tookMs * SHARE), () => {
       this.#soon = undefined
       this.#reconcile()
     })
@@ -231,10 +236,12 @@ export class Registry {
     this.#next = undefined
     if (this.#closed) return
     const now = clock.now()
+    const began = clock.monotonic()
     this.#found = new Map(
       [...Map.groupBy(this.#findings(), one => one.about)].map(([about, some]) => [about, some.length]),
     )
     const { actions, againAt } = plan(sceneOf(this.#needs), careOf(this.#needs))
+    this.#tookMs = clock.monotonic() - began
     const budget = allowance(transfers.state.actions, now)
     let left = budget.count - this.#doomed.size
     let waits = false
@@ -252,7 +259,7 @@ export class Registry {
       againAt ?? Number.POSITIVE_INFINITY,
       waits ? (budget.at ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY,
     )
-    this.#next = clock.after(Math.max(SOON_MS, next - now), () => this.#reconcile())
+    this.#next = clock.after(Math.max(SOON_MS, next - now), () => this.#wake())
   }
 
   /** Whether there was anything to do. */
@@ -318,8 +325,13 @@ export class Registry {
     return optimize(scene, care).some(one => one.do === 'remove' && one.model === model && one.node === node)
   }
 
-  #told(id: string): TransferTold {
-    return tellTransfer({ ...this.#needs, carrier: this.#carrier }, id)!
+  /** By id: the open one, or the last that was. */
+  #told(): ReadonlyMap<string, TransferTold> {
+    return new Map(
+      this.transfers()
+        .toReversed()
+        .map(each => [each.id, each]),
+    )
   }
 }
 

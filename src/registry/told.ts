@@ -38,26 +38,30 @@ export interface TellingNeeds {
 /** Those that run, then those in line in their order, then those that rest; and the last that ended, newest first. */
 export function tellTransfers(needs: TellingNeeds, models?: ReadonlySet<string>): readonly TransferTold[] {
   const { state } = needs.transfers
-  const line = inLine(state)
-  const before = new Map(line.map(({ id }, i) => [id, i]))
   const all = [...state.open.values()]
+  const running = all.filter(each => each.state === 'running')
+  const resting = all.filter(each => each.state === 'resting')
+  const busy = running.length
   const open = [
-    ...all.filter(each => each.state === 'running'),
-    ...line,
-    ...all.filter(each => each.state === 'resting'),
-  ].map(each => tellOpen(needs, each, before.get(each.id) ?? 0))
+    ...running.map(each => tellOpen(needs, each, { before: 0, busy })),
+    ...inLine(state).map((each, before) => tellOpen(needs, each, { before, busy })),
+    ...resting.map(each => tellOpen(needs, each, { before: 0, busy })),
+  ]
   const ended = state.ended.toReversed().map(each => tellEnded(needs, each))
   return [...open, ...ended].filter(({ model }) => models === undefined || models.has(model))
 }
 
-/** The open one of that id, or the last that was. */
-export function tellTransfer(needs: TellingNeeds, id: string): TransferTold | undefined {
-  return tellTransfers(needs).find(each => each.id === id)
+/** How it stands beside the others. */
+interface Place {
+  /** How many are before it in line. */
+  readonly before: number
+  /** How many run. */
+  readonly busy: number
 }
 
-function tellOpen(needs: TellingNeeds, transfer: OpenTransfer, before: number): TransferTold {
+function tellOpen(needs: TellingNeeds, transfer: OpenTransfer, place: Place): TransferTold {
   const progress = needs.carrier.progress(transfer.id)
-  const waits = waitsFor(needs, transfer, before)
+  const waits = waitsFor(needs, transfer, place)
   return {
     ...tellEnded(needs, transfer),
     ...(waits !== undefined && { waits }),
@@ -80,9 +84,9 @@ function tellEnded({ carrier }: TellingNeeds, transfer: OpenTransfer | EndedTran
 }
 
 function waitsFor(
-  { clock, config, fleet, transfers }: TellingNeeds,
+  { clock, config, fleet }: TellingNeeds,
   { node, state, until }: OpenTransfer,
-  before: number,
+  { before, busy }: Place,
 ): string | undefined {
   const there = fleet.state.get(node)
   const away = there?.reach === 'up' ? undefined : `${node} is ${there ? standing(there) : 'gone'}`
@@ -91,8 +95,7 @@ function waitsFor(
   if (away !== undefined) return away
   const { pulls } = config
   if (pulls === 0) return 'pulls are set to 0, so none begins'
-  const running = [...transfers.state.open.values()].filter(each => each.state === 'running').length
-  if (running < pulls) return undefined
+  if (busy < pulls) return undefined
   const rule = pulls === 1 ? '1 download at a time' : `${pulls} downloads at a time`
   return before === 0 ? `${rule}, it is next` : `${rule}, ${before} before it`
 }

@@ -162,6 +162,20 @@ t.test(
   },
 )
 
+t.test('a node that went away without a word is not waited for any longer', async t => {
+  const s = await carrying(t)
+  s.join('a')
+  s.join('b')
+  s.order(M, 'a')
+  s.order(M, 'b')
+  await s.settle()
+  s.lose('a')
+  await s.clock.advance(61_000)
+  t.match(s.transfers.state.open.get(`${M}@a`), { state: 'resting', reason: 'away' })
+  t.equal(s.pull(0).left, true)
+  t.equal(s.pull(1).node, 'b')
+})
+
 t.test('a node that breaks off every time, without a byte, is not asked for ever', async t => {
   const s = await carrying(t)
   s.join('a')
