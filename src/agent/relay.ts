@@ -24,6 +24,9 @@ const NOT_PASSED: ReadonlySet<string> = new Set([
   'upgrade',
 ])
 
+/** Of a body that Ollama does not take as fast as it comes. */
+const HELD_BYTES = 262_144
+
 export class Relay implements CallsRelayed {
   readonly #ollama: Upstream
   readonly #calls = new Set<Call>()
@@ -60,7 +63,7 @@ export class Relay implements CallsRelayed {
     const begin = (head: RequestHead): void => {
       const why = objection(head)
       if (why !== undefined) return refuse(why)
-      if (head.body) body = new Readable({ highWaterMark: PIECE_BYTES_MAX, read: () => caller.resume() })
+      if (head.body) body = new Readable({ highWaterMark: HELD_BYTES, read: () => caller.resume() })
       else whole = true
       const pieces = new Pieces(data => {
         if (!caller.put({ data })) call?.pause()

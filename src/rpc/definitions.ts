@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync, type Options, type PackageDefinition } from '@grpc/proto-loader'
+import { withPieces } from './bytes.ts'
 
 // src/rpc/ is two levels below the package, dist/src/rpc/ three.
 const root = ['../../proto', '../../../proto']
@@ -39,9 +40,22 @@ const agentPackage = loadSync('quipu/v1/agent.proto', reading)
 
 export const journalService = serviceIn(journalPackage, 'quipu.v1.Journal')
 /** What an agent serves. */
-export const agentService = serviceIn(agentPackage, 'quipu.v1.Agent')
-/** What a house serves for agents. */
-export const houseService = serviceIn(agentPackage, 'quipu.v1.House')
+export const agentService = swift(serviceIn(agentPackage, 'quipu.v1.Agent'), 'Relay')
+/** What a house serves for agents. Its requests are the agent's answers. */
+export const houseService = swift(serviceIn(agentPackage, 'quipu.v1.House'), 'Attach', {
+  request: 6,
+  response: 5,
+})
+
+/** With a method by which bodies go in pieces. */
+function swift(
+  service: Service,
+  name: string,
+  relay?: { readonly request: number; readonly response: number },
+): Service {
+  const method = service.methods[name] as Method
+  return { ...service, methods: { ...service.methods, [name]: withPieces(method, relay) as never } }
+}
 
 function serviceIn(loaded: PackageDefinition, name: string): Service {
   return { name, methods: loaded[name] as ServiceDefinition, package: loaded }

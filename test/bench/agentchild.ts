@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openAgent } from '../../src/agent/agent.ts'
+import { inPlainText } from '../../src/agent/introductions.ts'
 import type { Call } from '../../src/call.ts'
 import { systemClock } from '../../src/clock.ts'
 import { statuses } from '../../src/gateway/refusals.ts'
@@ -81,6 +82,7 @@ const roles: Readonly<Record<string, (order: AgentChildOrder) => Promise<string>
         ollama: origin,
         house,
         labels: {},
+        introductions: inPlainText,
         statuses,
         heard: there => there && resolve(),
         onBug: error => {
