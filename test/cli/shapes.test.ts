@@ -49,6 +49,7 @@ const kept: readonly (readonly [string, TSchema, unknown])[] = [
   ['models', Models, recorded.models],
   ['models of a busy house', Models, busy.models],
   ['figures of the queue', QueueStats, busy.counts],
+  ['transfers of a busy house', Transfers, busy.transfers],
   ['transfers', Transfers, recorded.transfers],
   ['a pull', Pulled, recorded.pulled],
   ['a removal', Removed, recorded.removed],

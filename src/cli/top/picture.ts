@@ -1,5 +1,5 @@
 /** What `quipu top` shows: what a house said of itself at one moment, and what somebody wants to see of it. Plain data. */
-import type { Index, Model, Node, QueueStats, Told, Waiting } from '../../gateway/schema.ts'
+import type { Index, Model, Node, QueueStats, Told, Transfer, Waiting } from '../../gateway/schema.ts'
 import type { Heard } from '../hardware.ts'
 
 export type HouseRow = Told<typeof Index>
@@ -8,21 +8,7 @@ export type ModelRow = Told<typeof Model>
 export type WaitingRow = Told<typeof Waiting>
 export type Counts = Told<typeof QueueStats>
 
-/** A model on its way to a node, as much of it as is drawn. */
-export interface TransferRow {
-  readonly model: string
-  readonly node: string
-  readonly state: string
-  /** For what, in words. */
-  readonly waits?: string
-  readonly progress?: {
-    readonly step: string
-    readonly bytes: number
-    readonly totalBytes?: number
-    readonly bytesPerS?: number
-    readonly leftMs?: number
-  }
-}
+export type TransferRow = Told<typeof Transfer>
 
 /** They are on their way no more. */
 const OVER: ReadonlySet<string> = new Set(['completed', 'abandoned', 'cancelled'])

@@ -1,6 +1,6 @@
 /** Houses to look at: with agents that know much, little and nothing, with names that nobody should have given. */
 
-import type { ModelRow, NodeRow, Picture, WaitingRow } from '../../../src/cli/top/picture.ts'
+import type { ModelRow, NodeRow, Picture, TransferRow, WaitingRow } from '../../../src/cli/top/picture.ts'
 import type { NodeStatus, Told } from '../../../src/gateway/schema.ts'
 import * as recorded from '../recorded.ts'
 
@@ -97,6 +97,17 @@ const waits = (id: string, name: string, waitedMs: number, etaMs?: number): Wait
   }
 }
 
+const transfer = (node: string, state: TransferRow['state']): TransferRow => ({
+  id: `qwen3:32b@${node}`,
+  model: 'qwen3:32b',
+  node,
+  state,
+  cause: 'asked',
+  attempt: 1,
+  orderedAt: AT - 90_000,
+  since: AT - 90_000,
+})
+
 export const busy: Picture = {
   at: AT,
   url: 'http://127.0.0.1:11435',
@@ -125,19 +136,18 @@ export const busy: Picture = {
   ],
   transfers: [
     {
-      model: 'qwen3:32b',
-      node: 'gpu-a',
-      state: 'running',
+      ...transfer('gpu-a', 'running'),
       progress: {
         step: 'pulling 3291abe70f16',
         bytes: 9_100_000_000,
         totalBytes: 20_000_000_000,
         bytesPerS: 90_000_000,
         leftMs: 121_000,
+        at: AT,
       },
     },
-    { model: 'qwen3:32b', node: 'gpu-hot', state: 'waiting', waits: 'for gpu-a' },
-    { model: 'qwen3:32b', node: 'desk', state: 'cancelled' },
+    { ...transfer('gpu-hot', 'waiting'), waits: 'for gpu-a' },
+    transfer('desk', 'cancelled'),
   ],
 }
 
