@@ -39,6 +39,32 @@ export function wordsOf({ state, progress, waits, reason, trouble }: TransferRow
   return [size, ...rate, ...left, ...said].join('  ')
 }
 
+/** As many lines as there is room for: what moves or went wrong before what waits, and that before what is done. */
+export function barLines(rows: readonly TransferRow[], max: number): readonly string[] {
+  const width = Math.max(...rows.map(({ node }) => node.length), 0)
+  if (rows.length <= max) return rows.map(row => barLine(row, width))
+  const urgent = (row: TransferRow): number => FIRST.indexOf(row.state)
+  const shown = [...rows].sort((a, b) => urgent(a) - urgent(b)).slice(0, Math.max(0, max - 1))
+  const rest = rows.filter(row => !shown.includes(row))
+  const counts = FIRST.flatMap(state => {
+    const count = rest.filter(row => row.state === state).length
+    return count === 0 ? [] : [`${count} ${state}`]
+  })
+  return [
+    ...rows.filter(row => shown.includes(row)).map(row => barLine(row, width)),
+    `and ${rest.length} more: ${counts.join(', ')}`,
+  ]
+}
+
+const FIRST: readonly TransferRow['state'][] = [
+  'running',
+  'abandoned',
+  'resting',
+  'waiting',
+  'cancelled',
+  'completed',
+]
+
 /** Where one line a change is all there is room for: what must be different for there to be another one. */
 export function markOf({ state, progress, attempt }: TransferRow): string {
   const step = progress?.step ?? ''

@@ -9,7 +9,7 @@ import type { Client } from '../client.ts'
 import { interruption } from '../signals.ts'
 import { fitted, plain, remark, say, sayJson } from '../terminal.ts'
 import { type Given, misused, textOf, wholeOf } from '../verb.ts'
-import { barLine, markOf, type TransferRow, wordsOf } from './bars.ts'
+import { barLines, markOf, type TransferRow, wordsOf } from './bars.ts'
 
 type Answer = Told<typeof Pulled>
 
@@ -135,8 +135,9 @@ function bars(): View {
   }
   return {
     show(rows) {
-      const width = Math.max(...rows.map(({ node }) => node.length), 0)
-      draw([...rows.map(row => barLine(row, width)), ...(note === undefined ? [] : [note])])
+      // What has left the screen at the top cannot be drawn again.
+      const room = (process.stdout.rows || 24) - 2
+      draw([...barLines(rows, room), ...(note === undefined ? [] : [note])])
     },
     away(why) {
       note = why === undefined ? undefined : 'the house is away, waiting'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { barLine, markOf, type TransferRow, wordsOf } from '../../../src/cli/models/bars.ts'
+import { barLine, barLines, markOf, type TransferRow, wordsOf } from '../../../src/cli/models/bars.ts'
 import { transfers } from '../recorded.ts'
 
 const [running, waiting, abandoned] = transfers as unknown as [TransferRow, TransferRow, TransferRow]
@@ -52,5 +52,18 @@ t.test('on a pipe, bytes alone are no news', t => {
   t.equal(markOf(running), markOf(later))
   t.not(markOf(running), markOf({ ...running, state: 'resting' }))
   t.not(markOf(running), markOf({ ...running, progress: { ...running.progress!, step: 'writing manifest' } }))
+  t.end()
+})
+
+t.test('where there are more nodes than lines, what moves is shown, and the rest is counted', t => {
+  const done: TransferRow = { ...waiting, state: 'completed', ms: 1 }
+  const rows = [done, waiting, running, done, abandoned].map((row, i) => ({ ...row, node: `n${i}` }))
+  const lines = barLines(rows, 3)
+  t.same(
+    lines.map(line => line.slice(0, 2)),
+    ['n2', 'n4', 'an'],
+  )
+  t.equal(lines.at(-1), 'and 3 more: 1 waiting, 2 completed')
+  t.equal(barLines(rows, 5).length, 5)
   t.end()
 })
