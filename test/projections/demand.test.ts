@@ -110,7 +110,9 @@ t.test('what was made here Ollama does not have, until it is pulled after all', 
   engine.commit('transfer', 'twin@a', { type: 'transfer.begin', data: { command: 'c' } })
   engine.commit('transfer', 'twin@a', { type: 'transfer.complete', data: { command: 'c', ms: 1 } })
   t.same([...view.state], [])
-  for (let i = 0; i < 10_001; i += 1)
+  for (let i = 0; i < 10_001; i += 1) {
     engine.commit('model', `m${i}`, { type: 'model.create', data: { nodes } })
+    if (i % 1_000 === 0) await engine.settled()
+  }
   t.same([view.state.size, view.state.has('m0'), view.state.has('m1')], [10_000, false, true])
 })
