@@ -42,6 +42,10 @@ const SHARE = 20
 const EVERY_MS = 60_000
 
 type Cause = Exclude<TransferCause, 'asked'>
+interface Removal {
+  readonly nodes?: readonly string[] | undefined
+  readonly force: boolean
+}
 type Pull = Extract<Action, { readonly do: 'pull' }>
 
 export class Registry {
@@ -138,40 +142,48 @@ export class Registry {
     return this.#told().get(id)!
   }
 
-  async remove(
-    model: string,
-    { nodes, force }: { readonly nodes?: readonly string[] | undefined; readonly force: boolean },
-    by: string,
-  ) {
-    const { engine, fleet, policies, residency, transfers } = this.#needs
+  /** In turn with what the house removes by itself, so that two do not each take what looks like one too many. */
+  remove(model: string, how: Removal, by: string) {
+    return this.#inTurn(() => this.#remove(model, how, by))
+  }
+
+  async #remove(model: string, { nodes, force }: Removal, by: string) {
+    const { engine, fleet, residency, transfers } = this.#needs
     for (const node of nodes ?? []) known(fleet.state.has(node), node)
     const copies = [...(residency.state.byModel.get(model)?.keys() ?? [])]
-    const meant = nodes ?? copies
-    const bound = [...transfers.state.open.values()].filter(
-      transfer => transfer.model === model && meant.includes(transfer.node),
-    )
+    const bound = [...transfers.state.open.values()].filter(transfer => transfer.model === model)
+    const meant = nodes ?? [...new Set([...copies, ...bound.map(({ node }) => node)])]
     const there = meant.filter(node => copies.includes(node))
-    if (there.length === 0 && bound.length === 0)
+    const away = bound.filter(({ node }) => meant.includes(node))
+    if (there.length === 0 && away.length === 0)
       throw new Refusal('replica.absent', `none of these nodes has ${model}; see /quipu/models`)
-    const min = policies.state.get(model)?.replicasMin ?? 0
-    const left = copies.length - there.length
-    if (!force && there.length > 0 && left < min) {
-      const rule = `its policy wants ${min}, and ${left} would be left`
-      const how = `lower replicasMin first (quipu policy set ${model} replicasMin=${left}), or say force; then it is brought back elsewhere`
-      throw new Refusal('policy.needs', `${model} stays: ${rule}; ${how}`)
-    }
-    for (const { id } of bound)
+    if (!force && there.length > 0) this.#mind(model, copies, there)
+    for (const { id } of away)
       engine.attempt('transfer', id, { type: 'transfer.cancel', data: { why: 'asked' }, by })
-    const removed: string[] = []
-    const failed: { node: string; why: string }[] = []
-    for (const node of there) {
-      const why = await this.#remover.remove(model, node, { by })
-      if (why === undefined) removed.push(node)
-      else failed.push({ node, why })
-    }
-    for (const node of meant) if (!there.includes(node)) failed.push({ node, why: 'it does not have it' })
+    const ends = await Promise.all(
+      there.map(async node => ({ node, why: await this.#remover.remove(model, node, { by }) })),
+    )
     await engine.settled()
-    return { model, removed, failed }
+    const strangers = meant.filter(node => !there.includes(node) && !away.some(one => one.node === node))
+    return {
+      model,
+      removed: ends.filter(({ why }) => why === undefined).map(({ node }) => node),
+      failed: [
+        ...ends.flatMap(({ node, why }) => (why === undefined ? [] : [{ node, why }])),
+        ...strangers.map(node => ({ node, why: 'it does not have it' })),
+      ],
+    }
+  }
+
+  /** What its policy wants at least stays; a copy on a node that is down is none to rely on. */
+  #mind(model: string, copies: readonly string[], going: readonly string[]): void {
+    const { fleet, policies } = this.#needs
+    const min = policies.state.get(model)?.replicasMin ?? 0
+    const left = copies.filter(node => !going.includes(node) && fleet.state.get(node)?.reach === 'up').length
+    if (left >= min) return
+    const how = `lower replicasMin first (quipu policy set ${model} replicasMin=${left}), or say force`
+    const rule = `its policy wants ${min}, and ${left} would be left that can be reached`
+    throw new Refusal('policy.needs', `${model} stays: ${rule}; ${how}, and it is brought back elsewhere`)
   }
 
   status(models?: ReadonlySet<string>): readonly Standing[] {
@@ -271,7 +283,7 @@ export class Registry {
       if (this.#doomed.has(id)) return false
       this.#doomed.add(id)
       const drop = () => this.#drop(model, node, { cause, by }).finally(() => this.#doomed.delete(id))
-      this.#removing = this.#removing.then(drop)
+      void this.#inTurn(drop)
       return true
     }
     const cancel = { type: 'transfer.cancel', data: { why: action.why }, by } as const
@@ -288,6 +300,13 @@ export class Registry {
     }
     const order = { type: 'transfer.order', data, by } as const
     return this.#needs.engine.attempt('transfer', replicaId(model, node), order).length > 0
+  }
+
+  /** Those after it do not mind how it ends. */
+  #inTurn<T>(deed: () => Promise<T>): Promise<T> {
+    const done = this.#removing.then(deed)
+    this.#removing = done.catch(() => {})
+    return done
   }
 
   #findings(): readonly Finding[] {

@@ -199,6 +199,33 @@ t.test('to remove what a policy needs takes force, and is said how to do without
     for (const { type, by } of page) if (type === 'model.deleted') t.equal(by, 'ann')
 })
 
+t.test('a copy on a node that is down is none to rely on', async t => {
+  const s = await keeping(t)
+  for (const node of ['a', 'b']) s.join(node)
+  for (const node of ['a', 'b']) s.find(M, node)
+  s.policy({ replicasMin: 1 })
+  s.lose('a')
+  await t.rejects(s.registry.remove(M, { nodes: ['b'], force: false }, 'ann'), { code: 'policy.needs' })
+  t.match(await s.registry.remove(M, { nodes: ['a'], force: false }, 'ann'), {
+    failed: [{ node: 'a', why: 'it is not up' }],
+  })
+})
+
+t.test('two who remove at once do not remove the last two', async t => {
+  const s = await keeping(t)
+  for (const node of ['a', 'b']) s.join(node)
+  for (const node of ['a', 'b']) s.find(M, node)
+  s.policy({ replicasMin: 1 })
+  const ends = await Promise.allSettled(
+    ['a', 'b'].map(node => s.registry.remove(M, { nodes: [node], force: false }, 'ann')),
+  )
+  t.same(
+    ends.map(({ status }) => status),
+    ['fulfilled', 'rejected'],
+  )
+  t.equal(s.deleted.length, 1)
+})
+
 t.test('what is removed is not on its way any more', async t => {
   const s = await keeping(t)
   s.join('a')
