@@ -235,7 +235,13 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     })
     closing.push(() => health.close())
     const look = (name: string) => health.look(name)
-    const watching = new Watching({ ...common, links: agents, look, settings: config })
+    const watching = new Watching({
+      ...common,
+      links: agents,
+      told: node => agents.told(node),
+      look,
+      settings: config,
+    })
     closing.push(() => watching.close())
     const samples = new ServerStats({
       ...common,

@@ -32,6 +32,11 @@ export interface Listening {
   readonly probe?: Probe
 }
 
+export interface Told {
+  readonly slots: number | undefined
+  readonly residentMax: number | undefined
+}
+
 /** How long those who were sent away may take to go. */
 const FAREWELL_MS = 300
 
@@ -50,6 +55,8 @@ export class Agents implements Links {
   readonly #dialled: Dialled
   readonly #ears = new Set<(node: string, up: boolean) => void>()
   readonly #links = new Map<string, Link>()
+  /** What each was told about its Ollama when it was started. */
+  readonly #told = new Map<string, Told>()
   #server: RpcServer | undefined
 
   constructor(needs: AgentsNeeds) {
@@ -122,6 +129,11 @@ export class Agents implements Links {
     }
   }
 
+  /** What the agent of a node was told about its Ollama, and did not find out; undefined where it is not attached. */
+  told(node: string): Told | undefined {
+    return this.#told.get(node)
+  }
+
   /** Ends the lines of a node, with the calls on them: those that came with this certificate, or all. */
   expel(node: string, why: Refusal, serial?: string): void {
     this.#attached.expel(node, why, serial)
@@ -141,15 +153,19 @@ export class Agents implements Links {
     this.#dialled.close()
   }
 
-  /** A node is what its agent says, but for what people said of it here. */
+  /** A node is what its agent says, but for what people said of it here, and what is known of it already. */
   async #welcome(node: string, { slots, residentMax, labels }: Hello): Promise<void> {
+    const url = agentUrl(node)
     const known = this.#needs.fleet.state.get(node)
+    const before = known?.url === url ? known : undefined
+    const limits = { slots: slots ?? before?.slots, residentMax: residentMax ?? before?.residentMax }
+    this.#told.set(node, { slots, residentMax })
     const spec = {
       name: node,
-      url: agentUrl(node),
+      url,
       labels,
-      ...(slots !== undefined && { slots }),
-      ...(residentMax !== undefined && { residentMax }),
+      ...(limits.slots !== undefined && { slots: limits.slots }),
+      ...(limits.residentMax !== undefined && { residentMax: limits.residentMax }),
       ...(known?.weight !== undefined && { weight: known.weight }),
       ...(known?.hours && { hours: known.hours }),
     }

@@ -25,8 +25,8 @@ export interface RegisterNeeds {
 export type Found = 'configured' | 'known' | 'found' | 'embedded' | 'none'
 
 /** Ollama's own defaults: one request at once per model, and on one GPU or none three models in memory. */
-const SLOTS = 1
-const RESIDENT_MAX = 3
+export const SLOTS = 1
+export const RESIDENT_MAX = 3
 const FIRST_LOOK_MS = 1_500
 
 /** Registers a node, or changes it. Resolves to its name when that is on disk; throws a Failure or a Refusal. */

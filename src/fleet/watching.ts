@@ -21,6 +21,7 @@ import { type Gauges, gaugesOf } from './gauges.ts'
 import { factOf, type Heard, hear } from './hearsay.ts'
 import type { Links } from './link.ts'
 import { EASE, type Strain, strained, strainedBy } from './overload.ts'
+import { RESIDENT_MAX, SLOTS } from './register.ts'
 
 export interface WatchingNeeds {
   readonly engine: Engine
@@ -29,6 +30,10 @@ export interface WatchingNeeds {
   readonly residency: Residency
   readonly requests: RequestsProjection
   readonly links: Links
+  /** What an agent that attached was told of its Ollama's limits: that holds, whatever it reads. */
+  readonly told: (
+    node: string,
+  ) => { readonly slots: number | undefined; readonly residentMax: number | undefined } | undefined
   readonly settings: { readonly watchMs: number }
   /** Looks at a node now: it has other models than the house knows of. */
   readonly look: (node: string) => unknown
@@ -291,8 +296,9 @@ export class Watching implements Hearing {
   }
 
   /**
-   * Its Ollama was started with other limits. Where the house has what the agent said before, nobody has set it by hand,
-   * and it follows; not while the node is drained, because whoever is registered anew takes work.
+   * What its Ollama was started with. Where the house has what the agent said before, or of one that attached what is
+   * taken where nothing is said, nobody has set it by hand, and it follows; not while the node is drained, because whoever
+   * is registered anew takes work.
    */
   #limit(name: string, watched: Watched, at: number): void {
     const { engine, fleet } = this.#needs
@@ -300,11 +306,20 @@ export class Watching implements Hearing {
     const now = watched.status?.limits
     const node = fleet.state.get(name)
     if (now === undefined || node === undefined) return
-    watched.limits ??= now
-    if (before === undefined || node.duty !== 'active' || at - limitedAt < CHANGE_EVERY_MS) return
+    if (now === before || node.duty !== 'active' || at - limitedAt < CHANGE_EVERY_MS) return
     watched.limits = now
-    const slots = followed(node.slots, before.numParallel, now.numParallel)
-    const residentMax = followed(node.residentMax, before.maxLoadedModels, now.maxLoadedModels)
+    const told = this.#needs.told(name)
+    const unset = before === undefined && told !== undefined
+    const slots = followed(
+      node.slots,
+      unset ? SLOTS : before?.numParallel,
+      told?.slots === undefined ? now.numParallel : undefined,
+    )
+    const residentMax = followed(
+      node.residentMax,
+      unset ? RESIDENT_MAX : before?.maxLoadedModels,
+      told?.residentMax === undefined ? now.maxLoadedModels : undefined,
+    )
     if (slots === node.slots && residentMax === node.residentMax) return
     watched.limitedAt = at
     const { url, labels, origin, weight, hours } = node

@@ -4,6 +4,7 @@ import { replicaId } from '../../machines/replica.ts'
 import { virtualClock } from '../../src/clock.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { Failure } from '../../src/failure.ts'
+import type { Told } from '../../src/fleet/agents.ts'
 import type { Link, Links } from '../../src/fleet/link.ts'
 import { Watching } from '../../src/fleet/watching.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
@@ -65,7 +66,12 @@ class Call {
 
 async function given(
   t: Test,
-  { records = [] as string[], linked = true, settings = { watchMs: EVERY_MS } } = {},
+  {
+    records = [] as string[],
+    linked = true,
+    settings = { watchMs: EVERY_MS },
+    told = undefined as Told | undefined,
+  } = {},
 ) {
   const clock = virtualClock()
   const journal = openMemoryJournal({ records, clock })
@@ -95,6 +101,7 @@ async function given(
   const looked: string[] = []
   const watching = new Watching({
     ...answers,
+    told: () => told,
     engine,
     clock,
     links,
@@ -368,6 +375,31 @@ t.test('other limits of its Ollama hold, unless somebody has set them by hand', 
   await w.says(90_000, { limits: { numParallel: 8, maxLoadedModels: 3 } })
   t.equal(w.node().slots, 2)
 })
+
+t.test(
+  'the limits of one that attached hold at once, unless it was told others, or somebody set them',
+  async t => {
+    const limits = { numParallel: 4, maxLoadedModels: 1 }
+    const holds = async (told: Told | undefined, change: object = {}) => {
+      const w = await given(t, { told })
+      if (Object.keys(change).length > 0)
+        w.engine.commit('node', 'a', { type: 'node.register', data: { ...data, ...change } })
+      w.call.say({ limits })
+      await w.clock.advance(EVERY_MS)
+      const { slots, residentMax } = w.node()
+      return [slots, residentMax]
+    }
+    const none = { slots: undefined, residentMax: undefined }
+    t.same(await holds(none), [4, 1])
+    t.same(await holds({ ...none, slots: 1 }), [1, 1], 'it was started with --slots 1')
+    t.same(await holds(none, { slots: 2 }), [2, 1], 'somebody has set 2')
+    t.same(
+      await holds(undefined),
+      [1, 3],
+      'one that is dialled was added by somebody, who said so or left it',
+    )
+  },
+)
 
 t.test('a drained node follows when it is given work again', async t => {
   const w = await given(t)
