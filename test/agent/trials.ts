@@ -143,6 +143,55 @@ t.test('a house that stands still for 30 s: agents come back, and what was writt
   t.same(oddlyEnded(facts), [])
 })
 
+for (const who of ['agent', 'house'] as const) {
+  t.test(
+    `${who === 'agent' ? 'an agent' : 'a house'} that stands still in mid-pull: Ollama is asked once, and the copy comes`,
+    async t => {
+      const model = 'llama3:8b'
+      const house = await houseProcess(t)
+      const sim = await simNode(t, { pullBytesPerSec: 4e9 })
+      sim.setMode('slow', { factor: 80 })
+      const agent = agentProcess(t, house, 'n1', sim.url)
+      await stands(house, 'n1', 'up')
+      const transfer = async () => {
+        const answer = await fetch(`${house.url}/quipu/transfers?model=${model}`)
+        const [row] = (await answer.json()) as readonly { state: string; progress?: { bytes: number } }[]
+        return row
+      }
+      const headers = { 'Content-Type': 'application/json' }
+      const body = JSON.stringify({ model, nodes: ['n1'] })
+      const ordered = await fetch(`${house.url}/quipu/models/pull`, { method: 'POST', headers, body })
+      t.ok(ordered.ok)
+      const begun = await until(async () => (await transfer())?.progress?.bytes || undefined, 'bytes come')
+
+      const still = who === 'agent' ? agent : house.process
+      still.signal('SIGSTOP')
+      await new Promise(resolve => setTimeout(resolve, STILL_MS))
+      still.signal('SIGCONT')
+      await stands(house, 'n1', 'up', 60_000)
+      await until(
+        async () => {
+          const bytes = (await transfer())?.progress?.bytes ?? 0
+          return bytes > begun || undefined
+        },
+        'it is seen to go on',
+        60_000,
+      )
+      sim.setMode('ok')
+      await until(
+        async () => (await transfer())?.state === 'completed' || undefined,
+        'the copy is there',
+        60_000,
+      )
+      t.equal(sim.counters.requests['POST /api/pull'], 1, 'Ollama was asked once')
+      t.ok(sim.models().includes(model))
+      const facts = (await factsOf(house)).filter(({ id }) => id === `${model}@n1`)
+      for (const type of ['transfer.ordered', 'replica.found', 'transfer.completed'])
+        t.equal(facts.filter(fact => fact.type === type).length, 1, type)
+    },
+  )
+}
+
 /** What simulated node, house and agent are told. */
 interface Wishes {
   readonly sim?: readonly string[]
