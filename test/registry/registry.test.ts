@@ -79,6 +79,27 @@ t.test(
   },
 )
 
+t.test('a node that is lost while it pulls for a policy: after the grace another one is chosen', async t => {
+  const s = await keeping(t)
+  for (const node of ['a', 'b', 'c']) s.join(node)
+  s.find(M, 'a')
+  await s.clock.advance(MINUTE)
+  s.policy({ replicasMin: 2 })
+  await s.clock.advance(1_000)
+  const [first] = s.pulling()
+  const other = first === 'b' ? 'c' : 'b'
+  s.lose(first!)
+  await s.clock.advance(50_000)
+  t.same(s.pulling(), [first], 'it may come back')
+  await s.clock.advance(20_000)
+  t.same(s.pulling(), [other])
+  await s.pass(2_000)
+  t.same((await s.story()).slice(-2), [`replica.found ${M}@${other}`, `completed ${M}@${other}`])
+  s.answer(first!)
+  await s.pass(5 * MINUTE)
+  t.equal(s.pulls.length, 2, 'and it is not begun again where nobody needs it')
+})
+
 t.test('a node that comes and goes a hundred times moves nothing', async t => {
   const s = await keeping(t)
   for (const node of ['a', 'b', 'c']) s.join(node)
