@@ -116,10 +116,11 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     address: server?.address,
     async close(graceMs) {
       forget?.()
+      commands.letGo()
+      status.close()
       await Promise.all([attachment?.close(graceMs), server?.close(graceMs)])
       relay.close()
       commands.close()
-      status.close()
       await ollama.close()
     },
   }

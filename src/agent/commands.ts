@@ -22,14 +22,14 @@ export interface CommandsNeeds {
   readonly ollama: Server
   /** Hears that models are different by now. */
   readonly changed?: (what: 'present' | 'resident') => void
-  /** Until something must have moved. Ollama reads a whole model without a word to verify it, and loads one. */
+  /** Until something must have moved. Ollama reads half a terabyte from a slow disk without a word, to verify or load it. */
   readonly stallMs?: number
   readonly atOnce?: Readonly<Record<Lane, number>>
   readonly waitingMax?: number
   readonly endedMax?: number
 }
 
-const STALL_MS = 30 * 60_000
+const STALL_MS = 60 * 60_000
 /** More downloads at once share one line, and none is there earlier. */
 const AT_ONCE: Readonly<Record<Lane, number>> = { transfer: 2, short: 4 }
 const WAITING_MAX = 64
@@ -54,6 +54,8 @@ interface Job {
   step: CommandStep | undefined
   end: CommandEnd | undefined
   stall: Timer | undefined
+  /** The agent ends: it is broken off, and that is not its end. */
+  dropped: boolean
 }
 
 interface Ended {
@@ -109,15 +111,25 @@ export class Commands {
     return true
   }
 
-  /** Breaks everything off, and says so to nobody: whoever asks the next agent for the same id has it go on. */
+  /** Takes nothing new. What is over soon may end; the rest is broken off, and goes on with the agent's next run. */
+  letGo(): void {
+    this.#closed = true
+    for (const job of [...this.#jobs.values()]) {
+      if (job.begunAt === undefined || job.order.lane === 'transfer') this.#drop(job)
+    }
+  }
+
   close(): void {
     this.#closed = true
-    for (const job of this.#jobs.values()) {
-      job.stall?.cancel()
-      job.abort.abort()
-      tell(job, true)
-    }
-    this.#jobs.clear()
+    for (const job of [...this.#jobs.values()]) this.#drop(job)
+  }
+
+  #drop(job: Job): void {
+    job.dropped = true
+    job.stall?.cancel()
+    this.#jobs.delete(job.id)
+    job.abort.abort()
+    tell(job, true)
   }
 
   #take(id: string, order: Order): Job {
@@ -135,6 +147,7 @@ export class Commands {
       step: { status: 'waiting' },
       end: undefined,
       stall: undefined,
+      dropped: false,
     }
     this.#jobs.set(id, job)
     this.#proceed()
@@ -160,7 +173,7 @@ export class Commands {
     job.step = undefined
     this.#wind(job)
     const told = (step: CommandStep): void => {
-      if (job.end !== undefined || same(step, job.step)) return
+      if (job.end !== undefined || job.dropped || same(step, job.step)) return
       job.step = step
       this.#wind(job)
       tell(job, false)
@@ -201,7 +214,7 @@ export class Commands {
   }
 
   #finish(job: Job, how: Omit<CommandEnd, 'ms'>): void {
-    if (job.end !== undefined || this.#closed) return
+    if (job.end !== undefined || job.dropped) return
     const { clock, changed } = this.#needs
     const { id, order, begunAt } = job
     const now = clock.monotonic()
@@ -241,7 +254,7 @@ export class Commands {
         } else if (end !== undefined) {
           yield { end }
           return
-        } else if (this.#closed) {
+        } else if (job.dropped) {
           throw closing()
         } else {
           await news(job, clock, signal, step === undefined || step === told ? undefined : gapMs)

@@ -47,6 +47,8 @@ export const STALL_MS = 5 * 60_000
 /** To read half a terabyte from a slow disk, and to write it down, is silent work. */
 export const SILENT_WORK_MS = 60 * 60_000
 const SILENT_WORK = /^(verifying|writing|removing)/
+/** In an agent's line, behind others: how long they take is not this one's fault. */
+const WAITS = 'waiting'
 const CANCEL_MAX_MS = 5_000
 /** A line of progress is some hundred bytes. */
 const LINE_LENGTH_MAX = 64 * 1024
@@ -84,7 +86,7 @@ export class Puller {
       if (mark !== last) {
         last = mark
         timer.cancel()
-        timer = clock.after(SILENT_WORK.test(status) ? SILENT_WORK_MS : STALL_MS, stall)
+        if (status !== WAITS) timer = clock.after(SILENT_WORK.test(status) ? SILENT_WORK_MS : STALL_MS, stall)
       }
       step(now)
     }
@@ -130,6 +132,7 @@ export function isRoad({ code }: Failure): boolean {
 const ROAD: ReadonlySet<string> = new Set([
   'agent.away',
   'agent.broken',
+  'agent.closing',
   'ollama.refused',
   'ollama.broken',
   'ollama.timeout',

@@ -63,19 +63,28 @@ async function simulated(t: Test, options: Partial<SimOptions> = {}, needs: Part
 function scripted(needs: Partial<CommandsNeeds> = {}) {
   const clock = virtualClock()
   const calls: { readonly path: string; readonly body: any; receiver: Receiver; aborted: boolean }[] = []
-  const ollama = {
-    send({ path, body }: { path: string; body: unknown }, receiver: Receiver) {
-      const call = { path, body: JSON.parse(String(body)), receiver, aborted: false }
-      calls.push(call)
-      return {
-        pause() {},
-        resume() {},
-        abort() {
-          call.aborted = true
-        },
-      }
-    },
-  } as unknown as Ollama
+  const send = ({ path, body }: { path: string; body: unknown }, receiver: Receiver) => {
+    const call = { path, body: JSON.parse(String(body)), receiver, aborted: false }
+    calls.push(call)
+    return {
+      pause() {},
+      resume() {},
+      abort() {
+        call.aborted = true
+      },
+    }
+  }
+  const ask = (_method: string, path: string, body: object, signal: AbortSignal) =>
+    new Promise((resolve, reject) => {
+      const none = (): void => {}
+      const receiver = { start: none, data: none, end: () => resolve(Buffer.from('{}')), fail: reject }
+      const call = send({ path, body: JSON.stringify(body) }, receiver)
+      signal.addEventListener('abort', () => {
+        call.abort()
+        reject(new Failure('ollama.timeout', 'broken off'))
+      })
+    })
+  const ollama = { send, ask } as unknown as Ollama
   const commands = new Commands({ clock, ollama, ...needs })
   const says = (i: number, ...lines: object[]): void => {
     for (const line of lines) calls[i]!.receiver.data(Buffer.from(`${JSON.stringify(line)}\n`))
@@ -422,20 +431,42 @@ t.test('names go to Ollama as it would write them', async t => {
   )
 })
 
-t.test('an agent that ends says so, and ends no command', async t => {
+t.test('an agent that ends breaks off what takes long, and ends no command by that', async t => {
   const { commands, calls, clock } = scripted({ atOnce: { transfer: 1, short: 1 } })
-  const [under, waiting] = [pull('a'), pull('b')].map(request =>
-    listen(commands.command(request, always), clock),
-  )
+  const begin = (request: ModelCommandRequest) => listen(commands.command(request, always), clock)
+  const [under, waiting, short] = [begin(pull('a')), begin(pull('b')), begin(load('c', 'tiny'))]
   await clock.advance(0)
-  commands.close()
-  for (const { over } of [under!, waiting!]) await t.rejects(over, { code: 'agent.closing', retryable: true })
-  t.equal(calls[0]!.aborted, true)
-  t.equal(calls.length, 1)
+  commands.letGo()
+  for (const { over } of [under, waiting]) await t.rejects(over, { code: 'agent.closing', retryable: true })
   t.equal(
-    codeOf(() => commands.command(pull('c'), always)),
+    codeOf(() => commands.command(pull('d'), always)),
     'agent.closing',
   )
+  t.same(
+    calls.map(({ path, aborted }) => [path, aborted]),
+    [
+      ['/api/pull', true],
+      ['/api/show', false],
+    ],
+    'what is over soon goes on',
+  )
+  calls[1]!.receiver.fail(new Failure('ollama.broken', 'gone'))
+  await short.over
+  t.match(short.heard.at(-1)!.word, { end: failed(502, 'gone') })
+})
+
+t.test('an agent that is gone has broken off everything', async t => {
+  const { commands, calls, clock } = scripted()
+  const both = [pull('a'), load('b', 'tiny')].map(request => listen(commands.command(request, always), clock))
+  await clock.advance(0)
+  commands.close()
+  for (const { over } of both) await t.rejects(over, { code: 'agent.closing', retryable: true })
+  t.same(
+    calls.map(({ aborted }) => aborted),
+    [true, true],
+  )
+  await clock.advance(0)
+  t.equal(commands.running, 0)
 })
 
 t.test('an Ollama that is odd fails a command with a reason', async t => {

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Call, Outgoing, Receiver } from '../../src/call.ts'
 import { type VirtualClock, virtualClock } from '../../src/clock.ts'
 import { Failure } from '../../src/failure.ts'
-import { type AgentLine, Puller, SILENT_WORK_MS, STALL_MS } from '../../src/registry/puller.ts'
+import { type AgentLine, isRoad, Puller, SILENT_WORK_MS, STALL_MS } from '../../src/registry/puller.ts'
 import type { CommandProgress, CommandStep } from '../../src/rpc/messages.ts'
 
 const order = { command: 'c1', model: 'tiny:latest', node: 'n1', url: 'http://n1:11434' }
@@ -198,6 +198,22 @@ t.test('whoever leaves leaves an agent at work; a stall stops it there, too', as
   await other.clock.advance(STALL_MS + 1)
   t.match(await stalled, { trouble: 'stalled' })
   t.same(stalls.asked.slice(1), [{ cancel: 'c1' }])
+})
+
+t.test('to stand in an agent’s line is no stall', async t => {
+  const waits = agent([{ step: { status: 'waiting' } }], { hangs: true })
+  const s = stage(waits.line)
+  const pulled = s.pull()
+  await s.clock.advance(STALL_MS * 20)
+  t.same(waits.asked.slice(1), [])
+  s.stop.abort()
+  t.equal(await pulled, 'left')
+})
+
+t.test('an agent that ends is asked again, as one that is away', async t => {
+  for (const code of ['agent.closing', 'agent.away', 'agent.broken'])
+    t.ok(isRoad(new Failure(code, 'x', { retryable: true })), code)
+  t.notOk(isRoad(new Failure('agent.busy', 'x', { retryable: true })))
 })
 
 t.test('a node that is reached by its agent only cannot be asked while that is away', async t => {
