@@ -19,6 +19,7 @@
  */
 import type { Destination } from '../../machines/transfer.ts'
 import type { Demand } from '../projections/demand.ts'
+import { mostTaken, neededBytes } from '../projections/fit.ts'
 import type { Replica } from '../projections/residency.ts'
 import { CANDIDATES_MAX, choose } from './plan.ts'
 import {
@@ -26,10 +27,12 @@ import {
   CARE,
   type Care,
   destinationOf,
-  fitsBeside,
+  type Need,
+  needOf,
   type Scene,
   type Site,
   sitesOf,
+  staysBeside,
 } from './sites.ts'
 
 export type Proposal =
@@ -92,8 +95,8 @@ interface Ground {
   readonly scene: Scene
   readonly care: Care
   readonly sites: ReadonlyMap<string, Site>
-  /** By node: the models that are used there, and their sizes. */
-  readonly used: ReadonlyMap<string, ReadonlyMap<string, number>>
+  /** By node: the models that are used there, and what they need. */
+  readonly used: ReadonlyMap<string, ReadonlyMap<string, Need>>
 }
 
 function addition({ scene, care, sites, used }: Ground, model: string, demand: Demand): Addition | undefined {
@@ -106,11 +109,12 @@ function addition({ scene, care, sites, used }: Ground, model: string, demand: D
   if (coming || serving.length === 0 || serving.length >= (policy.replicasMax ?? Number.POSITIVE_INFINITY))
     return undefined
 
+  const need = needOf(scene, model)
   const { nodes, candidates, sizeBytes } = choose(scene, model, { all: true }, care) // (4)
   const able = nodes
     .filter(({ has }) => !has)
     .map(({ node }) => sites.get(node)!)
-    .filter(site => fitsBeside(site, sizeBytes, [...(used.get(site.name)?.values() ?? [])]))
+    .filter(site => staysBeside(site, need, [...(used.get(site.name)?.values() ?? [])]))
   let best: { readonly site: Site; readonly left: Left } | undefined
   for (const site of able) {
     const left = leftWith(demand, slotsOf(serving), site.node.slots)
@@ -132,7 +136,7 @@ function addition({ scene, care, sites, used }: Ground, model: string, demand: D
     benefitMs,
     ...(sizeBytes !== undefined && { bytes: sizeBytes }),
     candidates: [
-      destinationOf(site, sizeBytes, demand, policy.prefer?.includes(site.name) ?? false),
+      destinationOf(site, need, demand, policy.prefer?.includes(site.name) ?? false),
       ...candidates.filter(({ node }) => node !== site.name),
     ].slice(0, CANDIDATES_MAX),
   }
@@ -190,14 +194,16 @@ function slotsOf(sites: readonly Site[]): number {
 }
 
 /** In memory now, or answered from there within the last day. */
-function usedIn({ replicas, demand }: Scene): ReadonlyMap<string, ReadonlyMap<string, number>> {
-  const used = new Map<string, Map<string, number>>()
+function usedIn({ replicas, demand }: Scene): ReadonlyMap<string, ReadonlyMap<string, Need>> {
+  const used = new Map<string, Map<string, Need>>()
   for (const [model, copies] of replicas) {
     const answered = demand.get(model)?.byNode
-    for (const { node, state, sizeBytes } of copies.values()) {
+    const seen = mostTaken(copies.values())
+    for (const copy of copies.values()) {
+      const { node, state, sizeBytes } = copy
       if (state === 'present' && !answered?.has(node)) continue
       if (!used.has(node)) used.set(node, new Map())
-      used.get(node)!.set(model, sizeBytes)
+      used.get(node)!.set(model, { sizeBytes, neededBytes: neededBytes(copy, seen) })
     }
   }
   return used

@@ -40,6 +40,8 @@ import {
   hashOf,
   hasRoom,
   lotOf,
+  type Need,
+  needOf,
   type PlannedPolicy,
   promise,
   release,
@@ -127,7 +129,7 @@ interface Wanted {
   readonly min: number
   readonly max: number
   readonly hash: number
-  readonly sizeBytes: number | undefined
+  readonly need: Need
   readonly demand: Demand | undefined
   readonly admits: Admission
   /** By node: all copies; and of what was given up, the last ones. */
@@ -221,7 +223,7 @@ class Planning {
       min: policy.replicasMin ?? 0,
       max: policy.replicasMax ?? Number.POSITIVE_INFINITY,
       hash: hashOf(model),
-      sizeBytes: this.#scene.sizeOf(model),
+      need: needOf(this.#scene, model),
       demand: this.#scene.demand.get(model),
       admits: admissionOf(policy),
       copies: this.#scene.replicas.get(model) ?? new Map<string, Replica>(),
@@ -274,7 +276,8 @@ class Planning {
   // ── (4) to (6) ───────────────────────────────────────────────────────────────────────────────────────────────
 
   #bring(one: Wanted): void {
-    const { model, policy, min, sizeBytes, demand } = one
+    const { model, policy, min, need, demand } = one
+    const { sizeBytes } = need
     const has = have(one)
     const hold = this.#hold(one)
     if (hold !== undefined) return this.#miss(one, hold)
@@ -282,7 +285,7 @@ class Planning {
     const { ranked, excluded } = rank(one, this.#sites.values(), exclude, min - has)
     const chosen = ranked.slice(0, min - has)
     const row = ({ site }: { readonly site: Site }, why?: string): Destination =>
-      destinationOf(site, sizeBytes, demand, prefers(policy, site), why)
+      destinationOf(site, need, demand, prefers(policy, site), why)
     const rows = tableOf(ranked, excluded, chosen.length, row)
     const digest = sameDigest(one)
     chosen.forEach(({ site }, i) => {
@@ -311,13 +314,13 @@ class Planning {
 
   /** (5) */
   #exclude(one: Wanted, site: Site): string | undefined {
-    const { policy, sizeBytes, copies, coming, given } = one
+    const { policy, need, copies, coming, given } = one
     if (!one.admits(site.node)) return AGAINST
     if (copies.has(site.name)) return site.gone ? 'has it, and is lost' : 'has it'
     if (coming.length > 0 && coming.some(({ node }) => node === site.name)) return 'is getting it'
     if (site.barred !== undefined) return site.barred
-    if (!hasRoom(site, sizeBytes)) return 'has no room on its disk'
-    if (fitOf(site, sizeBytes) === 'none') return 'has too little memory'
+    if (!hasRoom(site, need)) return 'has no room on its disk'
+    if (fitOf(site, need) === 'none') return 'has too little memory'
     if (given.length > 0 && given.some(last => last.node === site.name && this.#rests(last, policy)))
       return 'did not get it a while ago'
     return undefined
@@ -430,7 +433,7 @@ export function choose(scene: Scene, model: string, how: How, care: Care = CARE)
     min: 0,
     max: Number.POSITIVE_INFINITY,
     hash: hashOf(model),
-    sizeBytes: scene.sizeOf(model),
+    need: needOf(scene, model),
     demand: scene.demand.get(model),
     admits: admissionOf(policy),
     copies: scene.replicas.get(model) ?? new Map(),
@@ -443,12 +446,12 @@ export function choose(scene: Scene, model: string, how: How, care: Care = CARE)
   const named = 'nodes' in how
   const exclude = (site: Site): string | undefined => {
     const has = one.copies.has(site.name)
-    if (!has && !hasRoom(site, one.sizeBytes)) return 'has no room on its disk'
+    if (!has && !hasRoom(site, one.need)) return 'has no room on its disk'
     if (named) return undefined
     if (site.node.reach !== 'up') return site.barred
     if (!one.admits(site.node)) return AGAINST
     if (site.barred !== undefined) return site.barred
-    return !has && fitOf(site, one.sizeBytes) === 'none' ? 'has too little memory' : undefined
+    return !has && fitOf(site, one.need) === 'none' ? 'has too little memory' : undefined
   }
   const some = named ? how.nodes.flatMap(name => sites.get(name) ?? []) : [...sites.values()]
   const { ranked, excluded } = rank(one, new Set(some), exclude, some.length, some.length)
@@ -463,9 +466,9 @@ export function choose(scene: Scene, model: string, how: How, care: Care = CARE)
       ...[...new Set(strangers)].map(node => ({ node, why: 'there is no such node' })),
     ],
     candidates: tableOf(ranked, excluded, chosen.length, ({ site }, why) =>
-      destinationOf(site, one.sizeBytes, one.demand, prefers(policy, site), why),
+      destinationOf(site, one.need, one.demand, prefers(policy, site), why),
     ),
-    ...(one.sizeBytes !== undefined && { sizeBytes: one.sizeBytes }),
+    ...(one.need.sizeBytes !== undefined && { sizeBytes: one.need.sizeBytes }),
   }
 }
 
@@ -525,11 +528,11 @@ const FITS: Readonly<Record<string, number>> = { gpu: 3, memory: 2, none: 0 }
 /** A disk is roomy where so many more of its size would have room. */
 const ROOMY = 4
 
-function meritOf({ policy, sizeBytes, demand }: Wanted, site: Site): number {
-  const fit = FITS[fitOf(site, sizeBytes) ?? ''] ?? 1
+function meritOf({ policy, need, demand }: Wanted, site: Site): number {
+  const fit = FITS[fitOf(site, need) ?? ''] ?? 1
   const share = Math.floor(demandAt(site, demand) * 4)
   const { freeBytes } = site
-  const room = freeBytes === undefined ? 0 : freeBytes >= ROOMY * (sizeBytes ?? 0) ? 2 : 1
+  const room = freeBytes === undefined ? 0 : freeBytes >= ROOMY * (need.sizeBytes ?? 0) ? 2 : 1
   const idle = 3 - Math.min(3, Math.floor(site.load * 4))
   return (((Number(prefers(policy, site)) * 4 + fit) * 5 + share) * 3 + room) * 4 + idle
 }
@@ -561,8 +564,8 @@ function shortOf({ min, lost }: Wanted, has: number): string {
   return `it has ${has} of the ${min} ${min === 1 ? 'copy' : 'copies'} that its policy wants${gone}`
 }
 
-function merits({ policy, sizeBytes }: Wanted, site: Site): string {
-  const fit = fitOf(site, sizeBytes)
+function merits({ policy, need }: Wanted, site: Site): string {
+  const fit = fitOf(site, need)
   const words = [
     ...(prefers(policy, site) ? ['is preferred'] : []),
     ...(fit === 'gpu'

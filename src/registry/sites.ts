@@ -2,24 +2,31 @@
 import type { PolicyData } from '../../machines/policy.ts'
 import type { Destination } from '../../machines/transfer.ts'
 import { type Demand, labelsOf } from '../projections/demand.ts'
+import {
+  fitsBeside,
+  type Memory,
+  memoryOf,
+  mostOf,
+  mostTaken,
+  neededBytes as neededFor,
+} from '../projections/fit.ts'
 import { type FleetNode, routable } from '../projections/fleet.ts'
 import type { Replica } from '../projections/residency.ts'
 import type { EndedTransfer, OpenTransfer } from '../projections/transfers.ts'
 
-/** What a machine can hold in memory, as far as its agent said so. */
-export interface Machine {
-  readonly memoryBytes?: number
-  readonly gpus: readonly { readonly memoryBytes?: number; readonly unified?: boolean }[]
-}
-
 export type PlannedNode = Pick<
   FleetNode,
-  'name' | 'reach' | 'duty' | 'since' | 'labels' | 'slots' | 'residentMax' | 'weight'
-> & {
-  readonly equipment?: Machine
-  /** Something slows it down. */
-  readonly throttled?: object
-}
+  | 'name'
+  | 'reach'
+  | 'duty'
+  | 'since'
+  | 'labels'
+  | 'slots'
+  | 'residentMax'
+  | 'weight'
+  | 'equipment'
+  | 'throttled'
+>
 
 export type PlannedPolicy = Pick<
   PolicyData,
@@ -84,8 +91,9 @@ export interface Site {
   /** Up for longer than the grace, and at work: what it has can be counted on. */
   readonly firm: boolean
   readonly load: number
-  readonly gpuBytes: number
-  readonly memoryBytes: number | undefined
+  /** For models; and what one may be spread over at most. */
+  readonly memory: Memory | undefined
+  readonly mostBytes: number | undefined
   freeBytes: number | undefined
 }
 
@@ -93,8 +101,18 @@ export type Fit = 'gpu' | 'memory' | 'none' | undefined
 
 /** What a model of unknown size is taken for. */
 const SIZE_PRIOR_BYTES = 5_000_000_000
-/** Beside its weights a model needs room for contexts and graphs; see docs/adr/0035. */
-const MEMORY_FACTOR = 1.15
+/** What a model takes: of the disk, and in memory (see projections/fit.ts). */
+export interface Need {
+  readonly sizeBytes: number | undefined
+  readonly neededBytes: number | undefined
+}
+
+export function needOf({ sizeOf, replicas }: Scene, model: string): Need {
+  const sizeBytes = sizeOf(model)
+  const seen = mostTaken(replicas.get(model)?.values() ?? [])
+  const neededBytes = sizeBytes === undefined ? seen : neededFor({ sizeBytes }, seen)
+  return { sizeBytes, neededBytes }
+}
 
 /** By name, in the order of names. */
 export function sitesOf(scene: Scene, care: Care): Map<string, Site> {
@@ -132,26 +150,26 @@ export function admissionOf({ nodes, avoid, labels = {} }: PlannedPolicy): Admis
   }
 }
 
-/** In which memory the model fits whole; undefined where that is not known. */
-export function fitOf({ gpuBytes, memoryBytes }: Site, sizeBytes: number | undefined): Fit {
-  if (sizeBytes === undefined) return undefined
-  const needs = sizeBytes * MEMORY_FACTOR
-  if (needs <= gpuBytes) return 'gpu'
-  if (memoryBytes === undefined) return undefined
-  return needs <= memoryBytes ? 'memory' : 'none'
+/** In which memory the model fits; `none` where its weights alone are too large for all there is; undefined: not known. */
+export function fitOf({ memory, mostBytes }: Site, { sizeBytes, neededBytes }: Need): Fit {
+  if (neededBytes === undefined) return undefined
+  if (memory !== undefined && neededBytes <= memory.bytes) return memory.gpu ? 'gpu' : 'memory'
+  if (mostBytes === undefined) return undefined
+  return (sizeBytes ?? neededBytes) <= mostBytes ? 'memory' : 'none'
 }
 
-/** Does it fit into memory beside what is used there, so that neither throws the other out? */
-export function fitsBeside(site: Site, sizeBytes: number | undefined, used: readonly number[]): boolean {
-  if (used.length >= site.node.residentMax) return false
-  const all = used.reduce((sum, bytes) => sum + bytes, sizeBytes ?? SIZE_PRIOR_BYTES) * MEMORY_FACTOR
-  // Where there are GPUs, who shares them is what matters.
-  const room = site.gpuBytes > 0 ? site.gpuBytes : site.memoryBytes
-  return room === undefined || all <= room
+/** Does it fit into memory beside what is used there, so that neither throws the other out? Yes where nobody knows. */
+export function staysBeside({ memory, node }: Site, need: Need, used: readonly Need[]): boolean {
+  if (used.length >= node.residentMax) return false
+  const needed = need.neededBytes
+  if (memory === undefined || needed === undefined) return true
+  if (used.length === 0) return needed <= memory.bytes
+  const taken = used.reduce((sum, { neededBytes = 0 }) => sum + neededBytes, 0)
+  return fitsBeside(needed, memory.bytes - taken, memory)
 }
 
 /** Is there room on the disk, beside what stays free? Yes where nobody knows. */
-export function hasRoom({ freeBytes }: Site, sizeBytes: number | undefined): boolean {
+export function hasRoom({ freeBytes }: Site, { sizeBytes }: Need): boolean {
   return freeBytes === undefined || freeBytes >= (sizeBytes ?? 0)
 }
 
@@ -167,12 +185,12 @@ export function demandAt({ node }: Site, demand: Demand | undefined): number {
 
 export function destinationOf(
   site: Site,
-  sizeBytes: number | undefined,
+  need: Need,
   demand: Demand | undefined,
   preferred: boolean,
   excluded?: string,
 ): Destination {
-  const fit = fitOf(site, sizeBytes)
+  const fit = fitOf(site, need)
   return {
     node: site.name,
     freeBytes: site.freeBytes === undefined ? null : Math.round(site.freeBytes),
@@ -197,7 +215,8 @@ function siteOf(scene: Scene, care: Care, node: PlannedNode): Site {
     gone: reach === 'down' && forMs >= care.graceMs,
     firm: routable(node as FleetNode) && forMs >= care.graceMs && !scene.barred(name),
     load: scene.running(name) / Math.max(1, slots),
-    ...memoryOf(equipment),
+    memory: memoryOf(equipment),
+    mostBytes: mostOf(equipment),
     freeBytes: free === undefined ? undefined : free - care.reserveBytes,
   }
 }
@@ -209,18 +228,6 @@ function barOf(scene: Scene, care: Care, node: PlannedNode): string | undefined 
   if (scene.now - node.since < care.settleMs) return 'came a moment ago'
   if (scene.barred(node.name)) return 'its breaker is open'
   return node.throttled === undefined ? undefined : 'is slowed down'
-}
-
-/** Memory that a card shares with the machine is counted once. */
-function memoryOf(equipment: Machine | undefined): Pick<Site, 'gpuBytes' | 'memoryBytes'> {
-  let gpuBytes = 0
-  let ownBytes = 0
-  for (const { memoryBytes = 0, unified = false } of equipment?.gpus ?? []) {
-    gpuBytes += memoryBytes
-    if (!unified) ownBytes += memoryBytes
-  }
-  const main = equipment?.memoryBytes
-  return { gpuBytes, memoryBytes: main === undefined ? undefined : main + ownBytes }
 }
 
 /** FNV-1a, 32 bits: short names, spread well enough by what mixes two of them. */

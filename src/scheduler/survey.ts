@@ -2,11 +2,18 @@
 import type { PolicyData } from '../../machines/policy.ts'
 import { replicaId } from '../../machines/replica.ts'
 import { type Known, loadEstimateMs, loadMsOf, runMsOf, seenOf } from '../projections/estimates.ts'
+import {
+  fitsBeside,
+  heldBytes,
+  memoryOf as memoryFor,
+  mostTaken,
+  neededBytes,
+  slowerBy,
+} from '../projections/fit.ts'
 import { type FleetNode, routable } from '../projections/fleet.ts'
 import { keyOf } from '../projections/queue.ts'
 import { type Open, runningOn } from '../projections/requests.ts'
 import type { Replica } from '../projections/residency.ts'
-import { fitsBeside, heldBytes, memoryOf as memoryFor, mostTaken, neededBytes, slowerBy } from './fit.ts'
 import { within } from './hours.ts'
 import { CANDIDATES_MAX, type Spot } from './place.ts'
 import type { Bearings } from './scheduler.ts'

@@ -7,7 +7,7 @@
 import { mulberry32 } from '../../src/clock.ts'
 import { type Action, plan } from '../../src/registry/plan.ts'
 import type { PlannedNode, PlannedPolicy, Scene } from '../../src/registry/sites.ts'
-import { carryOut, NOW, node, scene } from '../registry/scene.ts'
+import { carryOut, machine, NOW, node, scene } from '../registry/scene.ts'
 import { percentile, type Row } from './row.ts'
 
 const NODES = 1_000
@@ -17,7 +17,7 @@ const WARM_UP = 10
 
 export async function planBench(): Promise<Row[]> {
   const random = mulberry32(7)
-  const nodes = Array.from({ length: NODES }, (_, i) => machine(`node-${i}`, random))
+  const nodes = Array.from({ length: NODES }, (_, i) => randomNode(`node-${i}`, random))
   const policies = Object.fromEntries(
     Array.from({ length: MODELS }, (_, i) => [`model-${i}:latest`, policyOf(i)]),
   )
@@ -81,14 +81,12 @@ function timesOf(ask: () => { readonly actions: readonly Action[] }, expected: n
   return { own, wall }
 }
 
-function machine(name: string, random: () => number): PlannedNode {
+function randomNode(name: string, random: () => number): PlannedNode {
   const gpu = [0, 12e9, 24e9, 48e9][Math.floor(random() * 4)]!
   return node(name, {
     weight: [1, 1, 2][Math.floor(random() * 3)]!,
     labels: random() < 0.5 ? { gpu: 'yes' } : {},
-    ...(random() < 0.8 && {
-      equipment: { gpus: gpu === 0 ? [] : [{ memoryBytes: gpu }], memoryBytes: 128e9 },
-    }),
+    ...(random() < 0.8 && machine(128e9, gpu)),
   })
 }
 

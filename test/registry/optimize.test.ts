@@ -3,7 +3,7 @@ import { mulberry32 } from '../../src/clock.ts'
 import type { Demand } from '../../src/projections/demand.ts'
 import { busyFor, optimize, PROPOSALS_MAX, waitEachMs } from '../../src/registry/optimize.ts'
 import { CARE } from '../../src/registry/sites.ts'
-import { copy, NOW, node, open, scene, type Words } from './scene.ts'
+import { copy, machine, NOW, node, open, scene, type Words } from './scene.ts'
 
 const M = 'm:latest'
 const DAY_MS = 86_400_000
@@ -52,7 +52,7 @@ t.test(
 
 t.test('where it was thrown out again and again, it goes where it need not be', async t => {
   const copies = [copy(M, 'a'), copy('big', 'a', { state: 'resident', sizeBytes: 20e9 })]
-  const gpu = { equipment: { gpus: [{ memoryBytes: 24e9 }] } }
+  const gpu = machine(64e9, 24e9)
   const swapped = asked({ waitMs: 900_000, loads: 60, loadMs: 900_000, evictions: 60 })
   const words = { nodes: [node('a', gpu), node('b', gpu)], copies }
   const [one] = of(words, swapped)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type Action, choose, mayRemove, plan } from '../../src/registry/plan.ts'
 import { CARE } from '../../src/registry/sites.ts'
-import { abandoned, copy, NOW, node, open, scene, type Words } from './scene.ts'
+import { abandoned, copy, machine, NOW, node, open, scene, type Words } from './scene.ts'
 
 const M = 'm:latest'
 const short = (actions: readonly Action[]): readonly string[] =>
@@ -83,10 +83,10 @@ t.test('nodes that are out of the question, and what is said of them', async t =
     [one({ duty: 'draining' }), {}, 'a is drained'],
     [one({ duty: 'empty' }), {}, 'a is drained'],
     [one({ since: NOW - CARE.settleMs + 1 }), {}, 'a came a moment ago'],
-    [one({ throttled: { cause: 'heat' } }), {}, 'a is slowed down'],
+    [one({ throttled: { cause: 'heat', since: NOW } }), {}, 'a is slowed down'],
     [{ barred: () => true }, {}, 'a its breaker is open'],
     [{ freeBytes: () => CARE.reserveBytes + 4e9 - 1 }, {}, 'a has no room on its disk'],
-    [one({ equipment: { gpus: [], memoryBytes: 4e9 } }), {}, 'a has too little memory'],
+    [one(machine(5e9)), {}, 'a has too little memory'],
     [{ abandoned: [abandoned(M, 'a', { since: NOW - 1 })] }, {}, 'a did not get it a while ago'],
     [
       { abandoned: [abandoned(M, 'z', { since: NOW - 1, reason: 'unknown' })] },
@@ -102,8 +102,9 @@ t.test('nodes that are out of the question, and what is said of them', async t =
     [one({ since: NOW - CARE.settleMs }), {}],
     [{ freeBytes: () => CARE.reserveBytes + 4e9 }, {}],
     [{ freeBytes: () => 0, sizeOf: () => undefined }, undefined],
-    [one({ equipment: { gpus: [{ memoryBytes: 24e9 }], memoryBytes: 1e9 } }), {}],
-    [one({ equipment: { gpus: [] } }), {}],
+    [one(machine(1e9, 24e9)), {}],
+    [one(machine(8e9, 2e9)), {}],
+    [one(machine()), {}],
     [{ abandoned: [abandoned(M, 'a', { since: NOW - CARE.restMs })] }, {}],
     [{ abandoned: [abandoned(M, 'a', { since: NOW - 1 })] }, { setAt: NOW }],
   ] as const)
@@ -118,8 +119,8 @@ t.test('of several nodes: preferred, memory, demand, disk, load, and then the lo
   const first = (words: Partial<Words>, policy: object = {}): unknown =>
     plan(scene({ nodes: [node('a'), node('b')], ...words, ...wants({ replicasMin: 1, ...policy }) }))
       .actions[0]?.node
-  const gpu = { equipment: { gpus: [{ memoryBytes: 24e9 }], memoryBytes: 64e9 } }
-  const plain = { equipment: { gpus: [], memoryBytes: 64e9 } }
+  const gpu = machine(64e9, 24e9)
+  const plain = machine(64e9)
   for (const [a, b] of [
     ['a', 'b'],
     ['b', 'a'],

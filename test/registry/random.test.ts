@@ -8,7 +8,7 @@ import { mulberry32 } from '../../src/clock.ts'
 import type { Demand } from '../../src/projections/demand.ts'
 import { type Action, plan } from '../../src/registry/plan.ts'
 import { CARE, type PlannedNode, type PlannedPolicy, type Scene } from '../../src/registry/sites.ts'
-import { carryOut, copy, land, NOW, node, open, scene } from './scene.ts'
+import { carryOut, copy, land, machine, NOW, node, open, scene } from './scene.ts'
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 const FLEETS = Number(process.env.FLEETS ?? 400)
@@ -81,15 +81,15 @@ function randomWorld(random: Random): World {
 
 function randomNode(random: Random, name: string): PlannedNode {
   const reach = oneOf(random, ['up', 'up', 'up', 'up', 'up', 'up', 'down', 'joining'] as const)
-  const gpus = random() < 0.5 ? [{ memoryBytes: oneOf(random, [8e9, 24e9, 48e9]) }] : []
+  const gpuBytes = random() < 0.5 ? oneOf(random, [8e9, 24e9, 48e9]) : 0
   return node(name, {
     reach,
     duty: oneOf(random, ['active', 'active', 'active', 'active', 'active', 'draining', 'empty'] as const),
     since: NOW - oneOf(random, [1_000, CARE.settleMs, CARE.graceMs - 1, CARE.graceMs, 3_600_000, 2 * DAY_MS]),
     labels: random() < 0.5 ? { gpu: oneOf(random, ['a', 'b']) } : {},
     weight: oneOf(random, [0.5, 1, 1, 2]),
-    ...(random() < 0.5 && { equipment: { gpus, memoryBytes: oneOf(random, [8e9, 64e9]) } }),
-    ...(random() < 0.05 && { throttled: { cause: 'heat' } }),
+    ...(random() < 0.5 && machine(oneOf(random, [8e9, 64e9]), gpuBytes)),
+    ...(random() < 0.05 && { throttled: { cause: 'heat' as const, since: NOW } }),
   })
 }
 

@@ -20,6 +20,19 @@ export function node(name: string, more: Partial<PlannedNode> = {}): PlannedNode
   }
 }
 
+/** A machine with so much memory, and a card with so much. */
+export function machine(memoryBytes?: number, gpuBytes = 0): Pick<PlannedNode, 'equipment'> {
+  const gpus = gpuBytes > 0 ? [{ vendor: 'nvidia', model: 'card', memoryBytes: gpuBytes }] : []
+  return {
+    equipment: {
+      gpus,
+      gpusKnown: true,
+      container: false,
+      ...(memoryBytes !== undefined && { memoryBytes }),
+    },
+  }
+}
+
 export function copy(model: string, at: string, more: Partial<Replica> = {}): Replica {
   return {
     id: `${model}@${at}`,

@@ -13,7 +13,7 @@
  *  5. What does not fit goes to the main memory, and answers come the more slowly the more of it there is.
  */
 import type { NodeEquipment } from '../../machines/node.ts'
-import type { Replica } from '../projections/residency.ts'
+import type { Replica } from './residency.ts'
 
 export interface Memory {
   readonly bytes: number
@@ -53,6 +53,15 @@ export function memoryOf(equipment: NodeEquipment | undefined): Memory | undefin
   }
   if (!gpusKnown || memoryBytes === undefined) return undefined
   return { bytes: spare(memoryBytes, SYSTEM_RESERVE, SYSTEM_RESERVE_BYTES), gpu: false }
+}
+
+/** What a model may be spread over at most, the machine's own memory included. What is larger cannot be loaded at all. */
+export function mostOf(equipment: NodeEquipment | undefined): number | undefined {
+  const memory = memoryOf(equipment)
+  if (memory === undefined || equipment?.memoryBytes === undefined) return undefined
+  const main = spare(equipment.memoryBytes, SYSTEM_RESERVE, SYSTEM_RESERVE_BYTES)
+  const own = equipment.gpus.some(({ unified }) => unified !== true)
+  return own ? memory.bytes + main : Math.max(memory.bytes, main)
 }
 
 /** Of GPUs that share the machine's memory, those that Ollama uses. */

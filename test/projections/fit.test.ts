@@ -1,8 +1,16 @@
 /** How much memory there is for models, and how much one takes. */
 import t from 'tap'
 import type { NodeEquipment } from '../../machines/node.ts'
+import {
+  fitsBeside,
+  heldBytes,
+  memoryOf,
+  mostOf,
+  mostTaken,
+  neededBytes,
+  slowerBy,
+} from '../../src/projections/fit.ts'
 import type { Replica } from '../../src/projections/residency.ts'
-import { fitsBeside, heldBytes, memoryOf, mostTaken, neededBytes, slowerBy } from '../../src/scheduler/fit.ts'
 
 type Gpus = NodeEquipment['gpus']
 const machine = (gpus: Gpus, change: Partial<NodeEquipment> = {}): NodeEquipment => ({
@@ -45,6 +53,20 @@ t.test('1, 2: what there is for models', async t => {
   ]
   for (const [what, equipment, bytes] of table) {
     const found = memoryOf(equipment)?.bytes
+    t.equal(found === undefined ? undefined : Math.round(found), bytes, what)
+  }
+})
+
+t.test('what a model may be spread over at most', async t => {
+  for (const [what, equipment, bytes] of [
+    ['no agent', undefined, undefined],
+    ['a card, and the machine', machine([card(24e9)]), 80.4e9],
+    ['a card of unknown size', machine([card()]), undefined],
+    ['a machine of unknown size', machine([card(24e9)], { memoryBytes: undefined as never }), undefined],
+    ['shared memory counts once', machine([shared('apple', 48e9)]), 57.6e9],
+    ['no GPU', machine([]), 57.6e9],
+  ] as const) {
+    const found = mostOf(equipment)
     t.equal(found === undefined ? undefined : Math.round(found), bytes, what)
   }
 })
