@@ -98,6 +98,17 @@ function tell(fact: Entry, asked: ReadonlyMap<string, string>): Line | undefined
       return { rank: 0, words: `${id} came on trial` }
     case 'breaker.healed':
       return { rank: 0, words: `the breaker of ${id} closed` }
+    case 'transfer.ordered':
+    case 'transfer.completed':
+    case 'transfer.abandoned':
+    case 'transfer.cancelled':
+      return { rank: 0, words: ofTransfer(fact) }
+    case 'model.deleted': {
+      const { cause, nodes = ['?'] } = dataOf(fact)
+      const surplus = cause === 'optimize' ? 'answered nobody there' : 'was one too many'
+      const why = cause === undefined ? 'was deleted' : `${surplus}, and was taken`
+      return { rank: 0, words: `${id} ${why} from ${list(nodes)}` }
+    }
     case 'policy.set':
       return { rank: 0, words: `a policy was set for ${id}: ${list(Object.keys(dataOf(fact)).sort())}` }
     case 'policy.cleared':
@@ -134,6 +145,26 @@ const SLOWED = {
 function causeOf(fact: Extract<Entry, { type: 'node.throttled' | 'node.cooled' }>): string {
   const { cause } = dataOf(fact)
   return cause === undefined ? 'something' : SLOWED[cause]
+}
+
+function ofTransfer(fact: Entry): string {
+  const { model, node } = replicaParts(fact.id)
+  switch (fact.type) {
+    case 'transfer.ordered': {
+      const { lost = [] } = dataOf(fact)
+      const place =
+        lost.length === 0 ? '' : `, in place of ${list(lost)}, which ${lost.length > 1 ? 'were' : 'was'} lost`
+      return `${model} was ordered for ${node}${place}`
+    }
+    case 'transfer.completed': {
+      const { ms = 0 } = dataOf(fact)
+      return `${node} had got ${model}${ms === 0 ? '' : `, after ${roughly(ms)}`}`
+    }
+    case 'transfer.abandoned':
+      return `${model} was given up for ${node} (${dataOf(fact).reason ?? '?'})`
+    default:
+      return `${model} was called off for ${node}`
+  }
 }
 
 function ofReplica(fact: Entry): string {

@@ -15,7 +15,7 @@ export interface Change {
   readonly properties: readonly { readonly name: string; readonly before: string; readonly after: string }[]
   /** The last fact that touched it. */
   readonly last?: Touch
-  /** Where that followed by itself: the last one before it that somebody stood behind. A drained node empties. */
+  /** Where that followed by itself: the last one before it that somebody stood behind. A drained node empties, a model comes. */
   readonly asked?: Touch
 }
 
@@ -37,8 +37,10 @@ export class Between {
   readonly note = ({ seq, at, kind, id, type, by }: Entry): void => {
     this.facts += 1
     if (kind === 'request') this.#counts.set(type, (this.#counts.get(type) ?? 0) + 1)
-    if (!KINDS.has(kind)) return
     const touch = { seq, at, type, ...(by !== undefined && { by }) }
+    // What came of it is told by the copy itself.
+    if (kind === 'transfer' && by !== undefined) this.#asked.set(`replica ${id}`, touch)
+    if (!KINDS.has(kind)) return
     this.#touches.set(`${kind} ${id}`, touch)
     if (by !== undefined) this.#asked.set(`${kind} ${id}`, touch)
     if (type === 'node.removed') this.#removals.set(id, touch)

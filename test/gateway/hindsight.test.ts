@@ -109,6 +109,51 @@ t.test(
   },
 )
 
+t.test('a model that came to a node while a request waited is told, and one that was taken away', async t => {
+  const house = await openDoors(t)
+  house.join('a')
+  house.admit('r1')
+  const by = 'registry'
+  const order = (node: string, lost?: readonly string[]): void => {
+    const data = { cause: 'policy', ...(lost && { lost }) } as const
+    house.engine.commit('transfer', `tiny:latest@${node}`, { type: 'transfer.order', data, by })
+  }
+  order('a', ['x', 'y'])
+  order('b', ['x'])
+  order('c')
+  const begin = { type: 'transfer.begin', data: { command: 'c1' } } as const
+  house.engine.commit('transfer', 'tiny:latest@a', begin)
+  house.engine.commit('transfer', 'tiny:latest@b', begin)
+  await house.clock.advance(1_500)
+  const come = { type: 'transfer.complete', data: { command: 'c1', ms: 1_500 } } as const
+  house.engine.commit('transfer', 'tiny:latest@a', come)
+  const full = { command: 'c1', reason: 'full', retryable: false, chance: 0 } as const
+  house.engine.commit('transfer', 'tiny:latest@b', { type: 'transfer.fail', data: full })
+  house.engine.commit('transfer', 'tiny:latest@c', { type: 'transfer.cancel', data: { why: 'policy' }, by })
+  for (const cause of [undefined, 'policy', 'optimize'] as const) {
+    const data = { nodes: ['a', 'b'], ...(cause && { cause }) }
+    house.engine.commit('model', 'other:latest', { type: 'model.delete', data, by })
+  }
+  house.assign('r1', 'a', [row('a')])
+  const { meanwhile } = (await house.get('/quipu/requests/r1/why')).json()
+  t.same(
+    meanwhile.items
+      .filter(({ type }: { type: string }) => /^(transfer|model)\./.test(type))
+      .map(({ words }: { words: string }) => words),
+    [
+      'tiny:latest was ordered for a, in place of x and y, which were lost',
+      'tiny:latest was ordered for b, in place of x, which was lost',
+      'tiny:latest was ordered for c',
+      'a had got tiny:latest, after 1.5 s',
+      'tiny:latest was given up for b (full)',
+      'tiny:latest was called off for c',
+      'other:latest was deleted from a and b',
+      'other:latest was one too many, and was taken from a and b',
+      'other:latest answered nobody there, and was taken from a and b',
+    ],
+  )
+})
+
 t.test('what was decided meanwhile has an end, however busy the house was', async t => {
   const house = await openDoors(t)
   house.join('a', { slots: 100 })

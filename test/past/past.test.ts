@@ -150,6 +150,13 @@ t.test('what is different is told with the last fact that touched it, and who st
   await node('node.empty')
   const [emptied] = (await past.difference(from, 'now', signal)).changes
   t.match(emptied, { last: { type: 'node.emptied' }, asked: { type: 'node.drained', by: '10.0.0.9' } })
+  const way = { type: 'transfer.order', data: { cause: 'policy' }, by: 'registry' } as const
+  engine.commit('transfer', 'n@a', way)
+  engine.commit('replica', 'n@a', { type: 'replica.find', data: { digest: 'd', sizeBytes: 5 } })
+  engine.commit('transfer', 'n@a', { type: 'transfer.complete', data: { ms: 0 } })
+  await engine.settled()
+  const come = (await past.difference(from, 'now', signal)).changes.find(({ id }) => id === 'n@a')
+  t.match(come, { last: { type: 'replica.found' }, asked: { type: 'transfer.ordered', by: 'registry' } })
   await node('node.remove', {}, 'cli')
   const gone = await past.difference(from, 'now', signal)
   t.same(told(gone.changes).slice(0, 2), [
