@@ -52,11 +52,8 @@ export interface Agent {
   close(graceMs: number): Promise<void>
 }
 
-/** What a house takes. */
-const SLOTS_MAX = 1_024
-
 export async function openAgent(options: AgentOptions): Promise<Agent> {
-  const { clock, version, name, house, listen: where, labels } = options
+  const { clock, version, name, house, listen: where, slots, residentMax, labels } = options
   const { introductions, statuses, heard = () => {}, onBug, probe, idleMin } = options
   const startedAt = clock.now()
   const ollama = new Ollama(options.ollama, { linkLocal: true })
@@ -74,10 +71,6 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     cancel: id => commands.cancel(id),
     relay: caller => relay.relay(caller),
   }
-  // Who starts the agent knows best; who started Ollama, next.
-  const { numParallel, maxLoadedModels } = (await limits.read()) ?? {}
-  const slots = options.slots ?? (numParallel && Math.min(numParallel, SLOTS_MAX))
-  const residentMax = options.residentMax ?? (maxLoadedModels && Math.min(maxLoadedModels, SLOTS_MAX))
   const hello: Hello = {
     session: clock.id(),
     agentVersion: version,

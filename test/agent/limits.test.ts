@@ -3,10 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { AgentOptions } from '../../src/agent/agent.ts'
 import { Limits, limitsIn } from '../../src/agent/limits.ts'
 import { modelsFolders, ollamaEnvironment } from '../../src/config.ts'
-import { together } from './beside.ts'
 
 const own = { OLLAMA_NUM_PARALLEL: '7' }
 
@@ -121,19 +119,4 @@ t.test('a server that was started anew is read anew; what may not be read is unk
   t.same(await new Limits({ url: 'http://[::1]:11434', own, proc }).read(), { numParallel: 6 })
   put('net/tcp6', tcp('102', '0000000000000000FFFF00000100007F:2CAA'))
   t.same(await limits.read(), { numParallel: 6 })
-})
-
-t.test('what Ollama takes on is what the house gives its node, unless somebody said otherwise', async t => {
-  const slotsOf = async (agent: Partial<AgentOptions>) => {
-    const { w } = await together(t, { agent })
-    const { slots, residentMax } = (await (await fetch(`${w.url}/quipu/nodes/n1`)).json()) as Record<
-      string,
-      number
-    >
-    return [slots, residentMax]
-  }
-  const environment = { OLLAMA_NUM_PARALLEL: '4', OLLAMA_MAX_LOADED_MODELS: '3' }
-  t.same(await slotsOf({ environment }), [4, 3])
-  t.same(await slotsOf({ environment, slots: 2 }), [2, 3])
-  t.same(await slotsOf({ environment: { OLLAMA_NUM_PARALLEL: '5000' }, residentMax: 5 }), [1_024, 5])
 })
