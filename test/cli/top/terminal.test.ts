@@ -9,6 +9,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { OPEN } from '../../../src/cli/top/screen.ts'
+import { houseProcess, simNode, standingOf } from '../../agent/processes.ts'
 import { fakeHouse, json } from '../house.ts'
 import { run } from '../terminal.ts'
 import { Emulator } from './emulator.ts'
@@ -28,6 +29,9 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
   'GET /quipu/nodes/gpu-a/status': heard,
   'POST /quipu/nodes/gpu-a/drain': { ...busy.nodes[0], standing: 'draining', replicas: [] },
 }
+
+/** Long enough for a house to start on a busy machine. */
+const LATE_MS = 30_000
 
 interface Session {
   readonly terminal: Emulator
@@ -76,6 +80,8 @@ async function session(
         resolve()
       }
       looks.add(look)
+      const late = setTimeout(() => reject(new Error(`never showed ${what}:\n${terminal.text}`)), LATE_MS)
+      late.unref()
       void ended.then(() => reject(new Error(`ended, and never showed ${what}:\n${terminal.text}`)))
       look()
     })
@@ -129,6 +135,40 @@ t.test('keys choose, drain, open, and leave', { skip: absent }, async t => {
   top.type('q')
   restored(t, top, await top.ended, 0)
 })
+
+t.test(
+  'of a real house: an answer that runs, a node that is drained, and work again',
+  { skip: absent },
+  async t => {
+    const sims = [await simNode(t, { decodeTps: 20, words: 400 }), await simNode(t)]
+    const nodes = sims.flatMap(({ url }, i) => ['--node', `${url},name=n${i + 1}`])
+    const house = await houseProcess(t, { flags: nodes })
+    const top = await session(t, Number(new URL(house.url).port))
+    await top.saw(/2\/2 nodes up.*▶ n1 +up +0\n/s)
+    const left = new AbortController()
+    const body = JSON.stringify({ model: 'tiny', prompt: 'x' })
+    const { signal } = left
+    const answer = await fetch(`${house.url}/api/generate`, { method: 'POST', body, signal })
+    const node = answer.headers.get('x-quipu-node')!
+    await top.saw(new RegExp(`${node} +up +1 +tiny\\*1`))
+    if (node === 'n2') top.type('j')
+    await top.saw(new RegExp(`▶ ${node}`))
+    top.type('d')
+    await top.saw(new RegExp(`${node} gets nothing new; 1 request still run`))
+    await top.saw(new RegExp(`▶ ${node} +draining`))
+    t.equal(await standingOf(house, node), 'draining')
+    top.type('r')
+    await top.saw(new RegExp(`▶ ${node} +up`))
+    t.equal(await standingOf(house, node), 'up')
+    left.abort()
+    await house.process.end('SIGKILL')
+    await top.saw(/The house does not answer, since/)
+    await house.again()
+    await top.saw(/^quipu [^\n]*2\/2 nodes up[^\n]*\n +NODE/)
+    top.type('q')
+    restored(t, top, await top.ended, 0)
+  },
+)
 
 for (const [how, end] of [
   ['Ctrl-C', (top: Session) => top.type('\u0003')],
