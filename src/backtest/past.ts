@@ -153,7 +153,7 @@ export function fleetOf(recording: Recording): Fleet {
   return {
     keepAliveMs: KEEP_ALIVE_MS,
     models,
-    nodes: [...nodes].map(([name, { data, away, awaySince, models: disk }]): FleetNode => {
+    nodes: [...nodes].map(([name, { data, away, awaySince, memoryBytes, models: disk }]): FleetNode => {
       const special = new Map<string, Partial<Pace>>()
       for (const model of disk) {
         const own = seen.get(replicaId(model, name))
@@ -167,6 +167,7 @@ export function fleetOf(recording: Recording): Fleet {
         slots,
         resident: residentMax,
         speed: speedOf(special, models),
+        ...(memoryBytes !== undefined && { memoryBytes }),
         models: special,
         off: [...away, ...gone]
           .filter(({ from, until }) => until - from >= AWAY_MIN_MS)

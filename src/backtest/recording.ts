@@ -51,6 +51,8 @@ export interface RecordedNode {
   /** Since when it is away; undefined while it is there. */
   awaySince: number | undefined
   readonly models: Set<string>
+  /** Of all its GPUs, where an agent said so. */
+  memoryBytes: number | undefined
 }
 
 export interface Recording {
@@ -91,7 +93,12 @@ export class Recorder {
 const rows: On<Fact, Recording> = {
   'node.registered': ({ nodes }, { id, at, data }) => {
     const known = nodes.get(id)
-    nodes.set(id, { away: [], awaySince: at, models: new Set(), ...known, data })
+    nodes.set(id, { away: [], awaySince: at, models: new Set(), ...known, memoryBytes: undefined, data })
+  },
+  'node.equipped': ({ nodes }, { id, data: { gpus } }) => {
+    const memories = gpus.flatMap(({ memoryBytes }) => memoryBytes ?? [])
+    const known = memories.length > 0 && memories.length === gpus.length
+    nodes.get(id)!.memoryBytes = known ? memories.reduce((a, b) => a + b) : undefined
   },
   'node.joined': back,
   'node.returned': back,

@@ -55,7 +55,10 @@ function sayNodes(then: Then): void {
       { name: 'NODE', cell: ({ name }) => name },
       {
         name: 'STANDING',
-        cell: ({ standing, loss }) => (loss === undefined ? standing : `${standing} (${loss.reason})`),
+        cell: ({ standing, loss, throttled }) => {
+          if (loss !== undefined) return `${standing} (${loss.reason})`
+          return throttled === undefined ? standing : `${standing}, throttled (${throttled})`
+        },
         tint: ({ standing }) => (standing === 'up' ? undefined : standing === 'down' ? 'red' : 'yellow'),
       },
       { name: 'FOR', right: true, cell: ({ since }) => ago(then, since) },

@@ -1800,6 +1800,9 @@ export const State = Type.Object({
       loading: texts('models on their way there'),
       since: at('since when it stood so'),
       loss: maybe(Type.Object({ reason: text('why it was lost'), model: maybe(text('that hung')) })),
+      throttled: maybe(word(['heat', 'power', 'gpu', 'cpu', 'memory'], 'what slowed it down')),
+      memoryBytes: maybe(whole('of the machine, as its agent had said')),
+      gpus: maybe(texts('of each GPU, its model and how much memory it has')),
     }),
   ),
   models: Type.Array(

@@ -133,6 +133,9 @@ function nodeOf({
   hours,
   labels,
   breaker,
+  throttled,
+  memoryBytes,
+  gpus,
 }: NodeThen): Told {
   return {
     standing,
@@ -144,6 +147,9 @@ function nodeOf({
     weight: String(weight),
     hours: hours ?? '',
     labels: wordOf(labels),
+    throttled: throttled ?? '',
+    memory: memoryBytes === undefined ? '' : `${Math.round(memoryBytes / 1e9)} GB`,
+    gpus: gpus?.join('; ') ?? '',
   }
 }
 

@@ -1,5 +1,5 @@
 /** What the views show an operator at one moment: nodes, models, who waits and who runs, what people had set. */
-import type { LossReason } from '../../machines/node.ts'
+import type { LossReason, NodeEquipment, ThrottleCause } from '../../machines/node.ts'
 import type { PolicyData } from '../../machines/policy.ts'
 import { isSimulated, standing } from '../projections/fleet.ts'
 import { lineup } from '../projections/queue.ts'
@@ -39,6 +39,10 @@ export interface NodeThen {
   /** Since when it stood so. */
   readonly since: number
   readonly loss?: { readonly reason: LossReason; readonly model?: string }
+  /** What slowed it down; and what its agent had said of its memory. */
+  readonly throttled?: ThrottleCause
+  readonly memoryBytes?: number
+  readonly gpus?: readonly string[]
 }
 
 export interface ModelThen {
@@ -114,6 +118,7 @@ export function pictureOf(answers: Answers, look: Look): Picture {
 function nodesOf({ fleet, residency, requests, breakers }: Answers): readonly NodeThen[] {
   return [...fleet.state].sort(byKey).map(([name, node]) => {
     const { url, version, slots, residentMax, weight = 1, hours, labels, since, loss, reach } = node
+    const { equipment, throttled } = node
     const copies = [...(residency.state.inMemory.get(name)?.values() ?? [])]
     const named = (state: 'resident' | 'loading'): readonly string[] =>
       copies
@@ -137,8 +142,16 @@ function nodesOf({ fleet, residency, requests, breakers }: Answers): readonly No
       loading: named('loading'),
       since,
       ...(loss !== undefined && reach === 'down' && { loss }),
+      ...(throttled !== undefined && { throttled: throttled.cause }),
+      ...(equipment?.memoryBytes !== undefined && { memoryBytes: equipment.memoryBytes }),
+      ...(equipment !== undefined && { gpus: equipment.gpus.map(gpuText) }),
     }
   })
+}
+
+function gpuText({ vendor, model, memoryBytes }: NodeEquipment['gpus'][number]): string {
+  const size = memoryBytes === undefined ? '' : `, ${Math.round(memoryBytes / 1e9)} GB`
+  return `${model || vendor}${size}`
 }
 
 function modelsOf({ catalog, residency, requests }: Answers): readonly ModelThen[] {

@@ -62,6 +62,22 @@ t.test('a journal gives the fleet back: slots, models, speeds, loads, and when a
   t.match(b!.models.get('n:latest'), { loadMs: 10_000, decodeTps: 0.5 })
 })
 
+t.test('a journal gives back how much memory the nodes had, where agents had said so', async t => {
+  const known = fleet(
+    '{ name: a, resident: 1, models: [m], memoryGb: 24 }, { name: b, resident: 1, models: [n], memoryGb: 8, agent: false }',
+    { models: 'm,n' },
+  )
+  const { facts, recording } = await lived(known, requests)
+  t.same(
+    fleetOf(recording).nodes.map(({ memoryBytes }) => memoryBytes),
+    [24e9, undefined],
+  )
+  const last = facts.at(-1)!
+  const gpus = [{ vendor: 'nvidia', model: 'x' }]
+  const half = { ...last, kind: 'node', id: 'a', type: 'node.equipped', data: { gpus } } as unknown as Entry
+  t.equal(fleetOf(heard([...facts, half])).nodes[0]!.memoryBytes, undefined, 'one of them is not known')
+})
+
 t.test('and the requests: who, what, how much, and what became of them', async t => {
   const { recording, figures } = await lived(two, requests)
   const past = pastOf(recording, ALWAYS)

@@ -169,6 +169,28 @@ t.test('what is different is told with the last fact that touched it, and who st
   ])
 })
 
+t.test('another machine, and what slows it down, are different, too', async t => {
+  const { past, engine, node, spec } = await stage(t)
+  await node('node.register', spec, 'cli')
+  await node('node.answer', { version: '1' })
+  await engine.settled()
+  const from = String(engine.position.seq)
+  const card = { vendor: 'nvidia', model: 'a card', memoryBytes: 24e9 }
+  const machine = { gpus: [card, card], gpusKnown: true, container: false, memoryBytes: 64e9 }
+  await node('node.equip', machine, 'agent')
+  await node('node.throttle', { cause: 'heat', since: 1 }, 'agent')
+  await engine.settled()
+  const { changes } = await past.difference(from, 'now', signal)
+  t.same(changes[0]?.properties, [
+    { name: 'throttled', before: '', after: 'heat' },
+    { name: 'memory', before: '', after: '64 GB' },
+    { name: 'gpus', before: '', after: 'a card, 24 GB; a card, 24 GB' },
+  ])
+  t.match((await past.state('now', signal)).nodes, [
+    { name: 'a', throttled: 'heat', memoryBytes: 64e9, gpus: ['a card, 24 GB', 'a card, 24 GB'] },
+  ])
+})
+
 t.test('one looks at a time, and not for ever', async t => {
   const { past, live } = await stage(t)
   await live(1_500, 1)
