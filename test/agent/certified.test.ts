@@ -3,6 +3,8 @@ import { X509Certificate } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { certified } from '../../src/agent/certified.ts'
 import { systemClock } from '../../src/clock.ts'
+import type { Journal } from '../../src/journal/journal.ts'
+import { openMemoryJournal } from '../../src/journal/memory.ts'
 import { makeAuthority, pkiIn } from '../../src/pki/authority.ts'
 import { fingerprintOf } from '../../src/pki/bearer.ts'
 import { keyOfRequest } from '../../src/pki/certificate.ts'
@@ -11,13 +13,15 @@ import { newRequest } from '../../src/pki/request.ts'
 import { dataFolder, world } from '../house/world.ts'
 import { agentOf, simOf } from './beside.ts'
 
-async function given(t: Test) {
+async function given(t: Test, journal?: Journal) {
   const data = dataFolder(t)
   const authority = await makeAuthority(pkiIn(data), systemClock)
-  const w = await world(t, { sims: [], flags: { agents: '127.0.0.1:0', data } })
+  const flags = { agents: '127.0.0.1:0', data }
+  const w = await world(t, { sims: [], flags, ...(journal && { journal }) })
   const { engine } = w.house
   return {
     w,
+    data,
     /** As if the agent had joined with a house that gives certificates for so long. */
     async identity(node: string, lifetimeMs: number): Promise<Identity> {
       const { key, csr } = newRequest()
@@ -129,6 +133,29 @@ t.test(
     t.equal(sim.models().length, 2)
   },
 )
+
+t.test('a house that is started anew shows other papers, and its agents come back to it', async t => {
+  const records: string[] = []
+  const { w, data, identity, introduced } = await given(t, openMemoryJournal({ records }))
+  const sim = await simOf(t)
+  const { introductions } = introduced(await identity('n1', 600_000))
+  const at = w.house.agents!
+  await agentOf(t, { ollama: sim.url, house: at, introductions })
+  await w.fact('node.joined')
+  await w.house.close()
+  const again = await world(t, {
+    sims: [],
+    flags: { agents: at, data },
+    journal: openMemoryJournal({ records }),
+  })
+  await again.fact('node.registered', ({ id }) => id === 'n1')
+  let status = 0
+  for (const late = Date.now() + 15_000; status !== 200 && Date.now() < late; ) {
+    status = (await again.generate()).status
+  }
+  t.equal(status, 200)
+  t.equal((await again.facts('agent.joined')).length, 1)
+})
 
 t.test('an agent that listens under the name of another node is not asked anything', async t => {
   const { w, identity, introduced } = await given(t)

@@ -85,6 +85,28 @@ t.test('without a certificate one can join, and nothing else', async t => {
   t.match(await gone, { code: 'agent.unknown' })
 })
 
+t.test('what every server offers beside its own is behind the gate, too', async t => {
+  const pki = await trusted(t)
+  const address = await serve(t, agentsPort(pki.house, all), house)
+  const same = {
+    requestSerialize: () => Buffer.alloc(0),
+    responseDeserialize: (bytes: Buffer) => ({ bytes }),
+  }
+  const paths = ['/grpc.health.v1.Health/Check', '/quipu.v1.House/Other', '/quipu.v1.House/Join/']
+  const lines = {
+    nobody: dial(t, address, toHouseOf(pki.authority.certificate)),
+    node: dial(t, address, toHouse(pki.node('a'))),
+  }
+  const ask = (line: keyof typeof lines, path: string): Promise<string> =>
+    lines[line].ask({ methods: { X: { path, ...same } } } as never, 'X', {}, DEADLINE).then(
+      () => 'answered',
+      error => error.code,
+    )
+  for (const path of paths) t.match(await ask('nobody', path), /^agent\.unknown$|^rpc\.answer$/, path)
+  t.equal(await ask('nobody', paths[0]!), 'agent.unknown')
+  t.equal(await ask('node', paths[0]!), 'answered')
+})
+
 t.test('a certificate of another authority is none', async t => {
   const [pki, other] = [await trusted(t), await trusted(t)]
   const address = await serve(t, agentsPort(pki.house, all), house)
