@@ -178,12 +178,12 @@ export class Registry {
   /** What its policy wants at least stays; a copy on a node that is down is none to rely on. */
   #mind(model: string, copies: readonly string[], going: readonly string[]): void {
     const { fleet, policies } = this.#needs
-    const min = policies.state.get(model)?.replicasMin ?? 0
+    const { replicasMin: min = 0, replicasMax: max = '' } = policies.state.get(model) ?? {}
     const left = copies.filter(node => !going.includes(node) && fleet.state.get(node)?.reach === 'up').length
     if (left >= min) return
-    const how = `lower replicasMin first (quipu policy set ${model} replicasMin=${left}), or say force`
+    const how = `ask for fewer first (quipu policy set ${model} replicas=${left}-${max}), or say force`
     const rule = `its policy wants ${min}, and ${left} would be left that can be reached`
-    throw new Refusal('policy.needs', `${model} stays: ${rule}; ${how}, and it is brought back elsewhere`)
+    throw new Refusal('policy.needs', `${model} stays: ${rule}; ${how}; then it is brought back elsewhere`)
   }
 
   status(models?: ReadonlySet<string>): readonly Standing[] {

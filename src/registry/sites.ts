@@ -72,7 +72,7 @@ export interface Care {
 }
 
 export const CARE: Care = {
-  graceMs: 300_000,
+  graceMs: 60_000,
   settleMs: 30_000,
   restMs: 3_600_000,
   reserveBytes: 5_000_000_000,

@@ -206,7 +206,8 @@ t.test('to remove what a policy needs takes force, and is said how to do without
   const all = { force: false }
   await t.rejects(s.registry.remove(M, all, 'ann'), {
     code: 'policy.needs',
-    message: /wants 1, and 0 would be left/,
+    message:
+      /wants 1, and 0 would be left; ask for fewer first \(quipu policy set tiny:latest replicas=0-\), or/,
   })
   t.same(await s.registry.remove(M, { nodes: ['a'], force: false }, 'ann'), {
     model: M,
