@@ -49,6 +49,8 @@ const HEADERS_MAX = 100
 const PIPELINED_MAX = 8
 /** Lists of files, a template, a license; and what the house's own doors take. */
 const VERB_BYTES_MAX = 8 * 1024 * 1024
+/** A model's name has four parts of 80 letters at most, a node's 63; a transfer's has both. */
+const PARAM_LENGTH_MAX = 512
 const CONTROL_BYTES_MAX = 64 * 1024
 
 /** When to come back where nobody knows better. */
@@ -70,6 +72,7 @@ export async function openServer(needs: ServerNeeds): Promise<FastifyInstance> {
     return503OnClosing: false,
     forceCloseConnections: 'idle', // main.ts waits for the others, for a while
     bodyLimit: CONTROL_BYTES_MAX,
+    routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
     connectionTimeout: 0, // a model that loads is silent for minutes
     requestTimeout: 0, // an upload takes hours; body.ts sees to the pace of each
     keepAliveTimeout: KEEP_ALIVE_MS,

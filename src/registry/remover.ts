@@ -20,7 +20,7 @@ export interface RemoverNeeds {
 /** Why a copy goes, where nobody asked for just that. */
 export type Surplus = 'policy' | 'sync' | 'optimize'
 
-const ANSWER_MAX_MS = 60_000
+const ANSWER_MAX_MS = 30_000
 /** A node that says no is not asked again at once. */
 const PAUSE_MS = 10 * 60_000
 

@@ -622,6 +622,17 @@ const RICH = {
   resident: { models: [{ name: 'm', sizeBytes: 2, vramBytes: 1, contextLength: 4_096, expiresAt: 9 }] },
 }
 
+t.test('the longest name that a model may have fits into a path', async t => {
+  const house = await openDoors(t)
+  house.join('a')
+  const part = 'x'.repeat(80)
+  const model = `hf.co/${part}/${part}:${part}`
+  t.equal((await house.post('/quipu/models/pull', { model, nodes: ['a'] })).statusCode, 202)
+  const gone = await house.remove(`/quipu/transfers/${encodeURIComponent(`${model}@a`)}`)
+  t.match([gone.statusCode, gone.json()], [200, { model, state: 'cancelled' }])
+  t.equal((await house.get(`/quipu/policies/${encodeURIComponent(model)}`)).json().code, 'policy.unknown')
+})
+
 t.test('every answer is what the table of doors says it is', async t => {
   const house = await openDoors(t)
   house.join('a')
