@@ -38,10 +38,10 @@ t.test('a model that no registry has: the agent tells the words of its Ollama', 
   t.match(rows, [{ reason: 'pull model manifest: file does not exist' }])
 })
 
-t.test('a house killed in the middle finds the pull done when it is back', { timeout: 60_000 }, async t => {
+t.test('a house killed in the middle finds the pull done when it is back', { timeout: 120_000 }, async t => {
   const house = await houseProcess(t, { flags: ['--probe-every', '200ms'] })
   const { url } = house
-  const sim = await simNode(t, { pullBytesPerSec: 1.5e9 })
+  const sim = await simNode(t, { pullBytesPerSec: 5e8 })
   await agentOf(t, { ollama: sim.url, house: house.agents })
   await stands(house, 'n1', 'up')
   const has = async (type: string) => (await factsOf(house)).some(fact => fact.type === type) || undefined
@@ -55,7 +55,7 @@ t.test('a house killed in the middle finds the pull done when it is back', { tim
   await until(arrived, 'the model is there', 20_000)
 
   await house.again()
-  await until(() => has('transfer.completed'), 'it is over', 20_000)
+  await until(() => has('transfer.completed'), 'it is over', 60_000)
   const story = (await factsOf(house)).filter(({ id }) => id === FRESH)
   t.same(
     story.map(({ type }) => type),
