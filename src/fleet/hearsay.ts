@@ -36,6 +36,8 @@ const SHARE_SLACK = 0.05
 /** A century, in seconds. */
 const UPTIME_MAX = 3.2e9
 const COUNT_MAX = 1e6
+/** As many as the command line takes: a house counts with them. */
+const SLOTS_MAX = 1_024
 
 /** Part by part; a part that was not said is not there. */
 export function hear(said: NodeStatus): Heard {
@@ -158,8 +160,8 @@ function coresOf(said: unknown): readonly number[] {
 
 function limitsOf(said: Unsaid): OllamaLimits {
   return given({
-    numParallel: count(said.numParallel, 1),
-    maxLoadedModels: count(said.maxLoadedModels),
+    numParallel: count(said.numParallel, 1, SLOTS_MAX),
+    maxLoadedModels: count(said.maxLoadedModels, 0, SLOTS_MAX),
     maxQueue: count(said.maxQueue),
     keepAlive: text(said.keepAlive) || undefined,
     contextLength: within(said.contextLength, 0, 2 ** 31),
@@ -218,8 +220,8 @@ function bytes(said: unknown, least = 0): number | undefined {
   return read === undefined ? undefined : Math.round(read)
 }
 
-function count(said: unknown, least = 0): number | undefined {
-  return Number.isInteger(said) ? within(said, least, COUNT_MAX) : undefined
+function count(said: unknown, least = 0, most = COUNT_MAX): number | undefined {
+  return Number.isInteger(said) ? within(said, least, most) : undefined
 }
 
 function share(said: unknown): number | undefined {

@@ -84,6 +84,11 @@ t.test('what no machine has was not read', async t => {
   t.equal(hear(said({ load: { cpu: 1.02 } })).load?.cpu, 1, 'a little over is rounded')
 })
 
+t.test('a node does not take on as many as it likes to say', async t => {
+  const limits = (numParallel: number) => hear(said({ limits: { numParallel } })).limits
+  t.same([limits(1_024), limits(1_025), limits(0)], [{ numParallel: 1_024 }, {}, {}])
+})
+
 t.test('parts that are no parts are not there', async t => {
   for (const part of [null, 1, 'x', []]) {
     const parts = { identity: part, equipment: part, load: part, limits: part, present: part, resident: part }
