@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { certified } from '../../src/agent/certified.ts'
-import { systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import type { Journal } from '../../src/journal/journal.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
 import { makeAuthority, pkiIn } from '../../src/pki/authority.ts'
@@ -34,11 +34,11 @@ async function given(t: Test, journal?: Journal) {
       await engine.dispatch('agent', node, { type: 'agent.join', data: { ...certificate, tokenHash } })
       return { key, certificate: made.certificate, authority: authority.certificate }
     },
-    introduced(identity: Identity, away = false) {
+    introduced(identity: Identity, { away = false, clock = systemClock } = {}) {
       const papers = new Papers(identity)
       const [saved, warnings] = [[] as Identity[], [] as string[]]
       const introductions = certified({
-        clock: systemClock,
+        clock,
         papers,
         house: away ? '127.0.0.1:1' : w.house.agents!,
         save: async next => void saved.push(next),
@@ -64,29 +64,37 @@ async function read(answer: Promise<Response>): Promise<string> {
 
 t.test('a certificate is renewed in the middle of an answer, and the answer is whole', async t => {
   const { w, identity, introduced } = await given(t)
-  const sim = await simOf(t, { words: 300, decodeTps: 50 })
-  const first = await identity('n1', 9_000)
-  const { introductions, saved, warnings } = introduced(first)
+  const sim = await simOf(t, { words: 100, decodeTps: 50 })
+  let ring = (): void => void t.fail('nothing was to be renewed')
+  const clock: Clock = {
+    ...systemClock,
+    after(ms, run) {
+      if (ms < 300_000) return systemClock.after(ms, run)
+      ring = run
+      return { cancel() {} }
+    },
+  }
+  const { introductions, saved, warnings } = introduced(await identity('n1', 600_000), { clock })
   await agentOf(t, { ollama: sim.url, house: w.house.agents!, introductions })
   await w.fact('node.joined')
-  const whole = (await (await w.generate({ model: 'tiny', prompt: 'a', stream: true })).text()).split('\n')
+  const answer = read(w.generate({ model: 'tiny', prompt: 'a', stream: true }))
+  await w.fact('request.begun')
+  ring()
   const renewed = await w.fact('agent.renewed')
-  t.match(JSON.parse(whole.filter(Boolean).at(-1)!), { done: true, done_reason: 'stop' })
-  const request = await w.fact('request.completed')
-  const began = await w.fact('request.begun')
-  t.ok(began.at < renewed.at && renewed.at < request.at, 'while it was under way')
-  t.equal((await w.facts('request.failed')).length, 0)
+  const lines = (await answer).trim().split('\n')
+  t.match(JSON.parse(lines.at(-1)!), { done: true, done_reason: 'stop' })
+  t.ok(renewed.seq < (await w.fact('request.completed')).seq, 'while it was under way')
   t.same([saved.length, warnings], [1, []])
   t.equal(new X509Certificate(saved[0]!.certificate).serialNumber, renewed.data.serial)
   t.equal((await w.facts('node.lost')).length, 0)
-  t.equal((await w.generate({ model: 'tiny', prompt: 'b', options: { num_predict: 3 } })).status, 200)
+  t.equal((await w.generate()).status, 200)
 })
 
 t.test('a line ends when its certificate does, with what runs on it', async t => {
   const { w, identity, introduced } = await given(t)
   const sim = await simOf(t, { words: 2_000, decodeTps: 50 })
-  const first = await identity('n1', 3_000)
-  const { introductions } = introduced(first, true)
+  const first = await identity('n1', 5_000)
+  const { introductions } = introduced(first, { away: true })
   await agentOf(t, { ollama: sim.url, house: w.house.agents!, introductions })
   await w.fact('node.joined')
   const text = await read(w.generate({ model: 'tiny', prompt: 'a', stream: true }))
@@ -120,7 +128,7 @@ t.test(
     const { introductions } = introduced(await identity('n1', 600_000))
     const agent = await agentOf(t, { ollama: sim.url, listen: '127.0.0.1:0', introductions })
     const res = await w.post('/quipu/nodes', { url: `grpc://${agent.address}`, name: 'n1' })
-    t.equal(res.status, 201, await res.text())
+    t.equal(res.status, 201)
     await w.fact('node.joined')
     const answer = w.generate({ model: 'tiny', prompt: 'a', stream: true })
     await w.fact('request.begun')
