@@ -123,7 +123,7 @@ t.test('who is revoked is cut off within a second, in the middle of a call, and 
   t.ok(ms < 1_000, `${Math.round(ms)} ms`)
   t.same(
     new Set(ends.map(({ code }) => code)),
-    new Set(['agent.revoked', 'rpc.broken']),
+    new Set(['agent.revoked', 'rpc.cancelled']),
     'idle ones hear why, those with calls are cut',
   )
   await t.rejects(line.ask(houseService, 'Renew', newRequest(), DEADLINE), { code: 'agent.revoked' })
