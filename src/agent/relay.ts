@@ -115,6 +115,9 @@ export class Relay implements CallsRelayed {
   }
 }
 
+/** More is not copied together: then the bytes cost more than a message. */
+const TOGETHER_BYTES_MAX = 16_384
+
 /** Chunks that come in one turn go in one message: a message costs more than the bytes in it. */
 class Pieces {
   readonly #put: (data: Buffer) => void
@@ -126,8 +129,8 @@ class Pieces {
   }
 
   add(chunk: Buffer): void {
-    if (this.#bytes + chunk.length > PIECE_BYTES_MAX) this.flush()
-    if (chunk.length > PIECE_BYTES_MAX) return pieces(chunk, this.#put)
+    if (this.#bytes + chunk.length > TOGETHER_BYTES_MAX) this.flush()
+    if (chunk.length > TOGETHER_BYTES_MAX) return pieces(chunk, PIECE_BYTES_MAX, this.#put)
     if (this.#chunks.length === 0) queueMicrotask(() => this.flush())
     this.#chunks.push(chunk)
     this.#bytes += chunk.length

@@ -5,6 +5,12 @@ import type { Exchange } from '../rpc/exchange.ts'
 import { pieces } from '../rpc/limits.ts'
 import type { Header, RelayRequest, RelayResponse } from '../rpc/messages.ts'
 
+/**
+ * Of a body, in one message: it fits one frame of HTTP/2 (16 KiB), and five are what a socket gives at once. On this way, from
+ * a server of gRPC to a client, that takes two thirds of the processor that larger ones take; on the way back it takes more.
+ */
+const FRAME_BYTES = 13_108
+
 /** Begins at once. `refused` where nobody can have begun to do what was asked, as with a call over HTTP. */
 export function carry(line: Exchange<RelayResponse, RelayRequest>, out: Outgoing, receiver: Receiver): Call {
   const { body } = out
@@ -52,7 +58,7 @@ export function carry(line: Exchange<RelayResponse, RelayRequest>, out: Outgoing
   }
   if (source === undefined) {
     // It is in memory already; what waits to be sent are views of it.
-    if (body !== null) pieces(body as Buffer, data => line.put({ data }))
+    if (body !== null) pieces(body as Buffer, FRAME_BYTES, data => line.put({ data }))
     whole()
   } else {
     const cut = (error?: Error): void => {
@@ -62,7 +68,7 @@ export function carry(line: Exchange<RelayResponse, RelayRequest>, out: Outgoing
     }
     source.on('data', (chunk: Buffer) => {
       if (over) return
-      pieces(chunk, data => {
+      pieces(chunk, FRAME_BYTES, data => {
         if (!line.put({ data })) source.pause()
       })
     })

@@ -46,7 +46,7 @@ export interface Served<In, Out> extends Exchange<In, Out> {
 
 export function ofServer<In, Out>(call: ServerDuplexStream<In, Out>, statuses: Statuses): Served<In, Out> {
   const session = wireOf(call)?.session
-  if (session !== undefined && !widened.has(session)) widen(session)
+  if (session !== undefined) widen(session)
   return {
     ...over(call as unknown as Duplex, () => {
       const stream = wireOf(call)
@@ -112,13 +112,14 @@ function over<In, Out>(call: Duplex, cancel: () => void): Exchange<In, Out> {
 const widened = new WeakSet<Http2Session>()
 
 /**
- * grpc-js widens what a client may be sent before it has read, and leaves a server at 64 KiB: a body would come in at
- * that much each round trip.
+ * What a client may send before it hears that it was read. grpc-js lets clients set that for what they get; for servers it is
+ * the 64 KiB of HTTP/2, and a body then waits for the way back and forth after each piece.
  */
 function widen(session: Http2Session): void {
+  if (widened.has(session) || session.destroyed) return
   widened.add(session)
-  session.settings({ initialWindowSize: FLOW_WINDOW_BYTES })
   session.setLocalWindowSize(FLOW_WINDOW_BYTES)
+  session.settings({ initialWindowSize: FLOW_WINDOW_BYTES })
 }
 
 /**

@@ -2,11 +2,8 @@
 
 /** The largest message that is taken: a status of a node with thousands of models fits. */
 export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024
-/**
- * Of a body, in one message: it fits one frame of HTTP/2 (16 KiB), so that it need not be put together again, and five of them
- * are what a socket gives at once. A quarter of a megabyte took twice the processor.
- */
-export const PIECE_BYTES_MAX = 13_108
+/** Of a body, in one message. */
+export const PIECE_BYTES_MAX = 256 * 1024
 /** What may be sent to one that does not read, a stream; some round trips' worth of a fast network. */
 export const FLOW_WINDOW_BYTES = 1024 * 1024
 /** Calls at once on one connection, idle streams included. */
@@ -21,6 +18,6 @@ export interface Probe {
 export const PROBE: Probe = { afterMs: 10_000, patienceMs: 8_000 }
 
 /** Of a body, message by message. */
-export function pieces(bytes: Buffer, each: (piece: Buffer) => void): void {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES_MAX) each(bytes.subarray(at, at + PIECE_BYTES_MAX))
+export function pieces(bytes: Buffer, max: number, each: (piece: Buffer) => void): void {
+  for (let at = 0; at < bytes.length; at += max) each(bytes.subarray(at, at + max))
 }
