@@ -207,7 +207,7 @@ t.test('to remove what a policy needs takes force, and is said how to do without
   await t.rejects(s.registry.remove(M, all, 'ann'), {
     code: 'policy.needs',
     message:
-      /wants 1, and 0 would be left; ask for fewer first \(quipu policy set tiny:latest replicas=0-\), or/,
+      /wants 1, and 0 would be left that can be reached; ask for fewer first \(quipu policy set tiny:latest replicas=0-\), or/,
   })
   t.same(await s.registry.remove(M, { nodes: ['a'], force: false }, 'ann'), {
     model: M,
