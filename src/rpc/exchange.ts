@@ -2,6 +2,7 @@
  * Messages of one call, both ways, whoever of the two dialled. Nothing is read before somebody listens, and no more than
  * a few messages are held: whoever cannot take more pauses, whoever sends looks at what put() says.
  */
+import type { EventEmitter } from 'node:events'
 import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { type ClientDuplexStream, Metadata, type ServerDuplexStream, type ServiceError } from '@grpc/grpc-js'
@@ -48,15 +49,18 @@ export function ofServer<In, Out>(call: ServerDuplexStream<In, Out>, statuses: S
   const session = wireOf(call)?.session
   if (session !== undefined) widen(session)
   return {
-    ...over(call as unknown as Duplex, () => {
-      const stream = wireOf(call)
-      if (stream === undefined) call.emit('error', saidNo(BROKEN_OFF, statuses))
-      else stream.close(constants.NGHTTP2_CANCEL)
-    }),
+    ...over(call as unknown as Duplex, () => reset(call, statuses)),
     refuse: error => void call.emit('error', saidNo(error, statuses)),
     accept: () => call.sendMetadata(new Metadata()),
     connection: session,
   }
+}
+
+/** Breaks a server's call off at once. */
+export function reset(call: EventEmitter, statuses: Statuses): void {
+  const stream = wireOf(call)
+  if (stream === undefined) call.emit('error', saidNo(BROKEN_OFF, statuses))
+  else stream.close(constants.NGHTTP2_CANCEL)
 }
 
 export function ofClient<In, Out>(call: ClientDuplexStream<Out, In>): Exchange<In, Out> {

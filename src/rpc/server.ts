@@ -2,6 +2,7 @@
  * A gRPC server: services of ours, and those by which others find out whether it is there (health) and what it can
  * (reflection). Limits are on everything that a caller could make large, many, or slow.
  */
+import type { EventEmitter } from 'node:events'
 import {
   logVerbosity,
   Server,
@@ -20,7 +21,7 @@ import { Failure } from '../failure.ts'
 import type { Calling, ServerCredentials } from './credentials.ts'
 import type { Service } from './definitions.ts'
 import { type Statuses, saidNo } from './errors.ts'
-import { ofServer, type Served } from './exchange.ts'
+import { ofServer, reset, type Served } from './exchange.ts'
 import type { Probe } from './limits.ts'
 
 /** Who calls. */
@@ -79,6 +80,9 @@ export interface RpcServer {
   close(graceMs: number): Promise<void>
 }
 
+/** What is still to be said when the grace is over. */
+const FAREWELL_MS = 100
+
 // Whatever goes wrong comes back as an error; the library would print it, too.
 setLogVerbosity(logVerbosity.NONE)
 
@@ -92,8 +96,9 @@ export async function openServer(needs: ServerNeeds): Promise<RpcServer> {
     'grpc.keepalive_timeout_ms': needs.probe.patienceMs,
     'grpc.enable_channelz': 0,
   })
+  const open = new Set<EventEmitter>()
   for (const { service, handlers } of offers) {
-    server.addService(service.methods as ServiceDefinition, implemented(handlers, needs))
+    server.addService(service.methods as ServiceDefinition, implemented(handlers, needs, open))
   }
   const names = offers.map(({ service }) => service.name)
   const health = new HealthImplementation({
@@ -122,9 +127,13 @@ export async function openServer(needs: ServerNeeds): Promise<RpcServer> {
       const { promise, resolve } = Promise.withResolvers<void>()
       server.tryShutdown(() => resolve())
       const late = clock.after(graceMs, () => {
-        server.forceShutdown()
-        // Sockets that are told to close wait for the other side to do the same, which may be gone.
-        resolve()
+        // Those who are still told something hear that it is over; a connection alone that closes need not tell them.
+        for (const call of open) reset(call, needs.statuses)
+        clock.after(FAREWELL_MS, () => {
+          server.forceShutdown()
+          // Sockets that are told to close wait for the other side to do the same, which may be gone.
+          resolve()
+        })
       })
       await promise
       late.cancel()
@@ -135,7 +144,12 @@ export async function openServer(needs: ServerNeeds): Promise<RpcServer> {
 function implemented(
   handlers: Offer['handlers'],
   { statuses, turnAway, onBug }: ServerNeeds,
+  open: Set<EventEmitter>,
 ): UntypedServiceImplementation {
+  const enter = (call: EventEmitter): void => {
+    open.add(call)
+    call.on('close', () => open.delete(call))
+  }
   const expected = (error: unknown): boolean => error instanceof Failure || error instanceof Refusal
   const callerOf = (call: Calling & Pick<ServerUnaryCall<unknown, unknown>, 'metadata'>): Caller => {
     const caller: Caller = {
@@ -162,6 +176,7 @@ function implemented(
     }
     if ('tell' in handler) {
       return async (call: ServerWritableStream<object, object>) => {
+        enter(call)
         const left = new AbortController()
         const leave = (): void => left.abort()
         call.on('cancelled', leave)
@@ -178,6 +193,7 @@ function implemented(
       }
     }
     return (call: ServerDuplexStream<object, object>) => {
+      enter(call)
       const exchange = ofServer(call, statuses)
       try {
         handler.exchange(exchange, callerOf(call))
