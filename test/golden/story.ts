@@ -1,6 +1,6 @@
 /**
  * Writes a golden journal: one small story in which every fact there is happens once or more, under a virtual clock.
- * Run once for a release, `node test/golden/story.ts > test/golden/0.3.0.json`; what it wrote is replayed for ever.
+ * Run once for a release, `node test/golden/story.ts > test/golden/0.4.0.json`; what it wrote is replayed for ever.
  */
 import { yard } from '../scheduler/yard.ts'
 

@@ -112,7 +112,7 @@ t.test(
       t.equal(code, 'journal.newer')
       t.match(
         message,
-        /only Quipu 0\.5\.0 and later know, and this one knows those of 0\.3\.0\. Start that one/,
+        /only Quipu 0\.5\.0 and later know, and this one knows those of 0\.4\.0\. Start that one/,
       )
       t.equal(run('tomorrow', dir).head.seq, head.seq + 1)
     }
