@@ -492,7 +492,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
         return sims.map(({ name, url }) => ({ name, url, residentMax: 1, labels: { simulated: 'true' } }))
       },
     })
-    await Promise.all([...answers.fleet.state.keys()].map(look))
+    // Agents come by themselves, and have some seconds for that.
+    const dialled = [...answers.fleet.state.values()].filter(({ origin }) => origin !== 'agent')
+    await Promise.all(dialled.map(({ name }) => look(name)))
     const host = address.includes(':') ? `[${address}]` : address
     return {
       url: `http://${host}:${port}`,

@@ -36,7 +36,8 @@ const IDLE_MIN = 4
 /** Streams at once, those with calls included. */
 const STREAMS_MAX = CALLS_MAX / 2
 const RETRY_MS = 250
-const RETRY_MAX_MS = 15_000
+/** A house gives those it knows twice that to come back; see src/fleet/returning.ts. */
+const RETRY_MAX_MS = 5_000
 /** A line that stood so long was a good one: the next try begins anew. */
 const STOOD_MS = 5_000
 /** How often to look whether everything has ended. */

@@ -35,6 +35,11 @@ export const ASCII: Bars = {
   unicode: false,
 }
 
+/** Those that a terminal can show. */
+export function barsOf({ unicode }: { readonly unicode: boolean }): Bars {
+  return unicode ? UNICODE : ASCII
+}
+
 /** What is above nothing shows at least a mark, what is below all leaves at least a gap. */
 export function barOf(part: number, width: number, { full, empty }: Bars): string {
   const share = Math.min(Math.max(part, 0), 1)

@@ -27,7 +27,8 @@ export async function join(given: Given, dir: string): Promise<void> {
   await writeHouse(dir, house)
   say(plain(`This is ${described.node} now, for the house at ${house}, until ${timeOf(described.until)}.`))
   say(plain(`Its key and certificate are in ${identityIn(dir)}; renewed by itself while the agent runs.`))
-  say(plain('Run it with: quipu agent'))
+  const { data } = given.flags
+  say(plain(`Run it with: quipu agent${data === undefined ? '' : ` --data ${dir}`}`))
   const skew = described.issuedAt - systemClock.now()
   if (Math.abs(skew) > SKEW_MS) {
     const way = skew > 0 ? 'behind' : 'ahead of'

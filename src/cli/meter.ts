@@ -1,4 +1,6 @@
 /** How far a long verb has come, on one line that replaces itself: a bar, the rate, and how long it still takes. */
+import { terminalOf } from '../config.ts'
+import { barOf, barsOf, UNICODE } from './bars.ts'
 import { countOf, durationOf } from './quantities.ts'
 import { progress } from './terminal.ts'
 
@@ -7,22 +9,17 @@ const BAR = 24
 const PAUSE_MS = 100
 
 /** `██████░░░░░░  52 %  1,040,000 of 2,000,000 facts, 412,000 a second, 2.3 s left`. Pure. */
-export function meterLine(done: number, total: number, ms: number, unit = 'fact'): string {
+export function meterLine(done: number, total: number, ms: number, unit = 'fact', bars = UNICODE): string {
   const part = total === 0 ? 1 : Math.min(done / total, 1)
-  const line = `${barOf(part, BAR)} ${String(Math.floor(part * 100)).padStart(3)} %  ${countOf(done)} of ${countOf(total, unit)}`
+  const line = `${barOf(part, BAR, bars)} ${String(Math.floor(part * 100)).padStart(3)} %  ${countOf(done)} of ${countOf(total, unit)}`
   if (done === 0 || ms < 1) return line
   const perSecond = Math.round((done / ms) * 1_000)
   return `${line}, ${countOf(perSecond)} a second, ${durationOf((ms / done) * (total - done))} left`
 }
 
-/** `██████░░░░░░`: a part from 0 to 1 of so many characters. */
-export function barOf(part: number, width: number): string {
-  const full = Math.round(Math.min(Math.max(part, 0), 1) * width)
-  return '█'.repeat(full) + '░'.repeat(width - full)
-}
-
 export class Meter {
   readonly #now: () => number
+  readonly #bars = barsOf(terminalOf())
   readonly #beganMs: number
   #toldMs = Number.NEGATIVE_INFINITY
 
@@ -36,6 +33,6 @@ export class Meter {
     const nowMs = this.#now()
     if (nowMs - this.#toldMs < PAUSE_MS && done < total) return
     this.#toldMs = nowMs
-    progress(meterLine(done, total, nowMs - this.#beganMs))
+    progress(meterLine(done, total, nowMs - this.#beganMs, 'fact', this.#bars))
   }
 }

@@ -2,7 +2,7 @@
 import { systemClock } from '../clock.ts'
 import { hours as hoursOf, nodeSpec, terminalOf, weight as weightOf } from '../config.ts'
 import type { NodeInFull, Told } from '../gateway/schema.ts'
-import { ASCII, UNICODE } from './bars.ts'
+import { barsOf } from './bars.ts'
 import { type Client, clientOf } from './client.ts'
 import { type Gauges, gpusOf, type Heard, hardwareLines } from './hardware.ts'
 import { nearest } from './nearest.ts'
@@ -191,7 +191,7 @@ async function show(client: Client, { switches }: Given, name: string): Promise<
     client.find<Heard>(`${pathOf(name)}/status`),
   ])
   if (switches.has('json')) return sayJson(heard === undefined ? node : { ...node, heard })
-  const bars = terminalOf().unicode ? UNICODE : ASCII
+  const bars = barsOf(terminalOf())
   const { loss, breaker, error, models, replicas } = node
   const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`)
   const lines: readonly (readonly [string, string])[] = [

@@ -74,7 +74,7 @@ async function introduce(house: House, config: Config): Promise<void> {
     ...(nodes.length === 0 ? [] : [...nodeLines(nodes).map(line => `  ${line}`), '']),
     ...(nodes.some(({ simulated }) => simulated) || house.nodes === 'embedded' ? WARNING : []),
     'Try:',
-    ...next(here, models, house.nodes).map(line => `  ${line}`),
+    ...next(here, models, house).map(line => `  ${line}`),
     '',
   ]
   say(lines.join('\n'))
@@ -94,7 +94,7 @@ const ORIGINS: Readonly<Record<House['nodes'], string>> = {
   known: 'as the journal knows them',
   found: 'an Ollama found on this machine',
   embedded: 'three simulated ones, because none is configured and no Ollama answers',
-  none: 'none, so that nothing can be answered yet',
+  none: 'none yet, so that nothing can be answered',
 }
 
 /** The banner shows what the house itself would tell; where it listens to others only, it need not tell us. */
@@ -131,12 +131,17 @@ const WARNING = [
 ]
 
 /** Lines to copy. */
-function next(here: string, models: readonly ModelRow[], found: House['nodes']): readonly string[] {
+function next(
+  here: string,
+  models: readonly ModelRow[],
+  { agents, config, nodes }: House,
+): readonly string[] {
   const talker = models.find(({ capabilities }) => capabilities.includes('completion')) ?? models[0]
   const where = here === usual() ? '' : ` --host ${here}`
   const add = `${program()} nodes add http://HOST:11434${where}`
   const follow = `curl -N http://${here}/quipu/events`
-  if (found === 'none') return [add, follow]
+  const invite = agents === undefined || config.insecure ? [] : [`${program()} pki invite NODE${where}`]
+  if (nodes === 'none') return [add, ...invite, follow]
   const model = talker?.name ?? 'MODEL'
   return [
     `curl http://${here}/api/generate -d '{"model":"${model}","prompt":"Why is the sky blue?"}'`,

@@ -17,6 +17,7 @@ import { Dialled } from './dialled.ts'
 import type { Introductions } from './introductions.ts'
 import type { Link, Links } from './link.ts'
 import { type RegisterNeeds, register } from './register.ts'
+import { RETURN_MS, whenBack } from './returning.ts'
 
 export interface AgentsNeeds extends Pick<RegisterNeeds, 'engine' | 'clock' | 'config' | 'fleet'> {
   /** Looks at a node now. */
@@ -58,9 +59,12 @@ export class Agents implements Links {
   /** What each was told about its Ollama when it was started. */
   readonly #told = new Map<string, Told>()
   #server: RpcServer | undefined
+  /** Until when those may come back who were here before, on a clock that never jumps. */
+  #comeUntil: number
 
   constructor(needs: AgentsNeeds) {
     this.#needs = needs
+    this.#comeUntil = needs.clock.monotonic() + RETURN_MS
     const heard = (node: string, up: boolean): void => {
       needs.look(node)
       for (const ear of [...this.#ears]) ear(node, up)
@@ -100,6 +104,7 @@ export class Agents implements Links {
         },
       ],
     })
+    this.#comeUntil = clock.monotonic() + RETURN_MS
     return this.#server.address
   }
 
@@ -124,8 +129,13 @@ export class Agents implements Links {
     if (!url.startsWith(AGENT)) return undefined
     const node = decodeURIComponent(url.slice(AGENT.length))
     return {
-      send: (out, receiver) =>
-        this.of(node)?.send(out, receiver) ?? refused(receiver, `the agent of ${node} is not here`),
+      send: (out, receiver) => {
+        const link = this.of(node)
+        if (link !== undefined) return link.send(out, receiver)
+        const withinMs = this.#comeUntil - this.#needs.clock.monotonic()
+        if (withinMs <= 0) return refused(receiver, `the agent of ${node} is not here`)
+        return whenBack({ links: this, clock: this.#needs.clock, node, withinMs }, out, receiver)
+      },
     }
   }
 

@@ -52,7 +52,7 @@ t.test('a second signal ends serve at once', async t => {
 
 t.test('without nodes serve says so', async t => {
   const { child, out, ended } = await house(t, ['--embedded', 'off'])
-  t.match(out(), /nodes {4}none, so that nothing can be answered yet/)
+  t.match(out(), /nodes {4}none yet, so that nothing can be answered/)
   t.notMatch(out(), /SIMULATED/)
   child.kill('SIGTERM')
   t.match(await ended, { code: 0 })

@@ -1,6 +1,6 @@
 /** How far a model has come on each node, a line a node. Pure. */
 import type { Told, Transfer } from '../../gateway/schema.ts'
-import { barOf } from '../meter.ts'
+import { barOf, UNICODE } from '../bars.ts'
 import { durationOf, sizeOf } from '../quantities.ts'
 import { plain } from '../terminal.ts'
 
@@ -10,13 +10,13 @@ const BAR = 24
 const NAME_MAX = 24
 
 /** `gpu-a   ██████░░░░░░  52 %  2.1 GB of 4.0 GB  38 MB/s  50 s left`, or what it waits for, or how it ended. */
-export function barLine(row: TransferRow, nameWidth: number): string {
+export function barLine(row: TransferRow, nameWidth: number, bars = UNICODE): string {
   const { state, progress, ms } = row
   const name = plain(row.node).slice(0, NAME_MAX).padEnd(Math.min(nameWidth, NAME_MAX))
   if (state === 'completed')
-    return `${name}  ${barOf(1, BAR)} 100 %  done${ms === undefined ? '' : ` in ${durationOf(ms)}`}`
+    return `${name}  ${barOf(1, BAR, bars)} 100 %  done${ms === undefined ? '' : ` in ${durationOf(ms)}`}`
   const part = progress?.totalBytes ? progress.bytes / progress.totalBytes : 0
-  const bar = `${barOf(part, BAR)} ${String(Math.floor(part * 100)).padStart(3)} %`
+  const bar = `${barOf(part, BAR, bars)} ${String(Math.floor(part * 100)).padStart(3)} %`
   return `${name}  ${bar}  ${wordsOf(row)}`
 }
 
@@ -40,9 +40,9 @@ export function wordsOf({ state, progress, waits, reason, trouble }: TransferRow
 }
 
 /** As many lines as there is room for: what moves or went wrong before what waits, and that before what is done. */
-export function barLines(rows: readonly TransferRow[], max: number): readonly string[] {
+export function barLines(rows: readonly TransferRow[], max: number, bars = UNICODE): readonly string[] {
   const width = Math.max(...rows.map(({ node }) => node.length), 0)
-  if (rows.length <= max) return rows.map(row => barLine(row, width))
+  if (rows.length <= max) return rows.map(row => barLine(row, width, bars))
   const urgent = (row: TransferRow): number => FIRST.indexOf(row.state)
   const shown = [...rows].sort((a, b) => urgent(a) - urgent(b)).slice(0, Math.max(0, max - 1))
   const rest = rows.filter(row => !shown.includes(row))
@@ -51,7 +51,7 @@ export function barLines(rows: readonly TransferRow[], max: number): readonly st
     return count === 0 ? [] : [`${count} ${state}`]
   })
   return [
-    ...rows.filter(row => shown.includes(row)).map(row => barLine(row, width)),
+    ...rows.filter(row => shown.includes(row)).map(row => barLine(row, width, bars)),
     `and ${rest.length} more: ${counts.join(', ')}`,
   ]
 }

@@ -3,8 +3,10 @@
  * while. On a terminal there is a bar for each node, redrawn in place; on a pipe a line for each change of step.
  */
 import { systemClock } from '../../clock.ts'
+import { terminalOf } from '../../config.ts'
 import { Failure } from '../../failure.ts'
 import type { Pulled, Told } from '../../gateway/schema.ts'
+import { barsOf } from '../bars.ts'
 import type { Client } from '../client.ts'
 import { interruption } from '../signals.ts'
 import { fitted, plain, remark, say, sayJson } from '../terminal.ts'
@@ -126,6 +128,7 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 /** One line a node, replaced in place. */
 function bars(): View {
+  const signs = barsOf(terminalOf())
   let drawn = 0
   let note: string | undefined
   const draw = (texts: readonly string[]): void => {
@@ -137,7 +140,7 @@ function bars(): View {
     show(rows) {
       // What has left the screen at the top cannot be drawn again.
       const room = (process.stdout.rows || 24) - 2
-      draw([...barLines(rows, room), ...(note === undefined ? [] : [note])])
+      draw([...barLines(rows, room, signs), ...(note === undefined ? [] : [note])])
     },
     away(why) {
       note = why === undefined ? undefined : 'the house is away, waiting'

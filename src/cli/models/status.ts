@@ -1,5 +1,7 @@
 /** `quipu models status`: what policies want of each model, what there is, and what will be done about it. */
+import { terminalOf } from '../../config.ts'
 import type { ModelStanding, Told } from '../../gateway/schema.ts'
+import { barsOf } from '../bars.ts'
 import type { Client } from '../client.ts'
 import { countOf, sizeOf } from '../quantities.ts'
 import { type Column, sayTable } from '../table.ts'
@@ -44,7 +46,7 @@ function inFull(row: Row): void {
       ),
     )
   const width = Math.max(...row.transfers.map(({ node }) => node.length), 0)
-  for (const transfer of row.transfers) say(`  transfer  ${barLine(transfer, width)}`)
+  for (const transfer of row.transfers) say(`  transfer  ${barLine(transfer, width, barsOf(terminalOf()))}`)
   for (const text of row.findings) say(plain(`  finding   ${text}`))
   for (const text of row.plan) say(plain(`  plan      ${text}`))
 }
