@@ -7,8 +7,8 @@ import { createHash } from 'node:crypto'
 import { displayName, parseName, sourceOf } from '../../machines/name.ts'
 import { Failure } from '../failure.ts'
 import type { Ollama } from '../ollama/ollama.ts'
+import { follow } from '../ollama/progress.ts'
 import type { CommandStep, ModelCommand, ModelCommandRequest } from '../rpc/messages.ts'
-import { follow } from './progress.ts'
 
 export type Server = Pick<Ollama, 'send' | 'ask' | 'load' | 'unload'>
 

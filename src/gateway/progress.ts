@@ -3,18 +3,12 @@
  * what all nodes together have and want; a line without shows the step that the slowest node has reached. Ends with
  * `success` when all did, else with one error line that names the nodes.
  */
-export interface Line {
-  readonly status?: string
-  readonly digest?: string
-  readonly total?: number
-  readonly completed?: number
-  readonly error?: string
-}
+import { type Line, lineOf } from '../ollama/progress.ts'
 
 /** A model has some ten steps and, cut into tensors, some thousand blobs. More than this is not a pull. */
 const STEPS_MAX = 100
 const BLOBS_MAX = 20_000
-const TEXT_MAX = 1_024
+const NOT_JSON: Line = { error: 'the node answered with something that is not JSON' }
 
 export class Progress {
   /** Nodes that are neither done nor failed, by the step they have reached; -1 before the first. */
@@ -34,7 +28,7 @@ export class Progress {
   /** What to tell the client after this line of this node. */
   line(node: string, text: string): readonly Line[] {
     if (!this.#working.has(node)) return []
-    const line = lineOf(text)
+    const line = lineOf(text) ?? NOT_JSON
     if (line.error !== undefined) return this.fail(node, line.error)
     if (line.status === 'success') {
       this.#working.delete(node)
@@ -106,20 +100,4 @@ export class Progress {
     }
     return lines
   }
-}
-
-/** Only what is known, and only in its own type: nodes are not believed. */
-function lineOf(text: string): Line {
-  let held: Record<string, unknown>
-  try {
-    held = JSON.parse(text)
-    if (typeof held !== 'object' || held === null) throw new TypeError('not an object')
-  } catch {
-    return { error: 'the node answered with something that is not JSON' }
-  }
-  const word = (key: 'status' | 'digest' | 'error') =>
-    typeof held[key] === 'string' ? { [key]: held[key].slice(0, TEXT_MAX) } : {}
-  const bytes = (key: 'total' | 'completed') =>
-    typeof held[key] === 'number' && held[key] >= 0 ? { [key]: held[key] } : {}
-  return { ...word('status'), ...word('digest'), ...word('error'), ...bytes('total'), ...bytes('completed') }
 }

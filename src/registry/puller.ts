@@ -8,10 +8,11 @@
  * Either way it ends in a Failure with the node's own words, which says whether another try may mend it. Words are all
  * there is to tell that by: Ollama answers 200, and puts what went wrong into the last line.
  */
-import { StringDecoder } from 'node:string_decoder'
-import type { Call, Upstream } from '../call.ts'
+import type { Upstream } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../failure.ts'
+import { NodeAnswer } from '../ollama/ollama.ts'
+import { follow } from '../ollama/progress.ts'
 import type { CommandProgress, CommandStep, ModelCommandRequest } from '../rpc/messages.ts'
 
 export interface PullOrder {
@@ -51,7 +52,6 @@ const SILENT_WORK = /^(verifying|writing|removing)/
 const WAITS = 'waiting'
 const CANCEL_MAX_MS = 5_000
 /** A line of progress is some hundred bytes. */
-const LINE_LENGTH_MAX = 64 * 1024
 const WORDS_MAX = 500
 
 export class Puller {
@@ -160,90 +160,17 @@ async function byAgent(
   throw new Failure('agent.broken', 'the agent said no more', { retryable: true })
 }
 
-function byOllama(
+async function byOllama(
   upstream: Pick<Upstream, 'send'>,
   { model }: PullOrder,
   { step, signal }: Pulling,
 ): Promise<'done' | 'left'> {
-  return new Promise((resolve, reject) => {
-    const decoder = new StringDecoder('utf8')
-    let rest = ''
-    let status = 0
-    let done = false
-    let call: Call | undefined
-    const leave = (): void => {
-      call?.abort()
-      resolve('left')
-    }
-    const over = (failure?: Failure): void => {
-      signal.removeEventListener('abort', leave)
-      if (failure === undefined) resolve('done')
-      else reject(failure)
-    }
-    const broken = (failure: Failure): void => {
-      call?.abort()
-      over(failure)
-    }
-    const read = (text: string): void => {
-      if (text.trim() === '') return
-      const line = lineOf(text)
-      if (line.error !== undefined) broken(PullFailed.from(line.error, status))
-      else if (line.status === 'success') done = true
-      else if (line.status !== undefined) step({ ...line, status: line.status })
-    }
-    signal.addEventListener('abort', leave, { once: true })
-    const body = Buffer.from(JSON.stringify({ model, stream: true }))
-    const headers = { 'content-type': 'application/json' }
-    call = upstream.send(
-      { method: 'POST', path: '/api/pull', headers, body },
-      {
-        start(code) {
-          status = code
-        },
-        data(chunk) {
-          const lines = (rest + decoder.write(chunk)).split('\n')
-          rest = lines.pop()!
-          for (const line of lines) read(line)
-          if (rest.length > LINE_LENGTH_MAX)
-            broken(PullFailed.from('it answered with a line without end', status))
-        },
-        end() {
-          read(rest)
-          if (done) over()
-          else if (status >= 400) over(PullFailed.from(`it answered ${status}`, status))
-          else over(new Failure('ollama.broken', 'it ended its answer early', { retryable: true }))
-        },
-        fail: over,
-      },
-    )
-  })
-}
-
-interface Line {
-  readonly status?: string
-  readonly error?: string
-  readonly digest?: string
-  readonly totalBytes?: number
-  readonly completedBytes?: number
-}
-
-/** Only what is known, and only in its own type: nodes are not believed. */
-function lineOf(text: string): Line {
-  let held: Record<string, unknown>
   try {
-    held = JSON.parse(text)
-    if (typeof held !== 'object' || held === null) throw new TypeError('not an object')
-  } catch {
-    return { error: 'it answered with something that is not JSON' }
-  }
-  const { status, error, digest, total, completed } = held
-  const bytes = (value: unknown): value is number => typeof value === 'number' && value >= 0
-  return {
-    ...(typeof status === 'string' && { status: status.slice(0, WORDS_MAX) }),
-    ...(typeof error === 'string' && { error }),
-    ...(typeof digest === 'string' && { digest: digest.slice(0, WORDS_MAX) }),
-    ...(bytes(total) && { totalBytes: total }),
-    ...(bytes(completed) && { completedBytes: completed }),
+    await follow(upstream, '/api/pull', { model, stream: true }, step, signal)
+    return 'done'
+  } catch (error) {
+    if (signal.aborted && error instanceof Failure) return 'left'
+    throw error instanceof NodeAnswer ? PullFailed.from(error.message, error.status) : error
   }
 }
 

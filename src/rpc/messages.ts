@@ -2,6 +2,7 @@
  * What passes between a house and its agents, as proto/quipu/v1/agent.proto has it and proto-loader reads it. What is
  * `optional` there, and could not be read, is left out: unknown is never 0.
  */
+import type { Step } from '../ollama/progress.ts'
 
 // ── status ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -125,12 +126,7 @@ export type ModelCommand =
 
 export type ModelCommandRequest = ModelCommand & { readonly id: string }
 
-export interface CommandStep {
-  readonly status: string
-  readonly digest?: string
-  readonly totalBytes?: number
-  readonly completedBytes?: number
-}
+export type CommandStep = Step
 
 export interface CommandEnd {
   readonly outcome: 'OUTCOME_DONE' | 'OUTCOME_FAILED' | 'OUTCOME_CANCELLED'

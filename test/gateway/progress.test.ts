@@ -2,9 +2,11 @@
 import t from 'tap'
 import { Progress } from '../../src/gateway/progress.ts'
 
+const DIGEST = `sha256:${'a'.repeat(64)}`
+
 const status = (text: string): string => JSON.stringify({ status: text })
 const blob = (total: number, completed?: number): string =>
-  JSON.stringify({ status: 'pulling abc', digest: 'sha256:abc', total, completed })
+  JSON.stringify({ status: 'pulling abc', digest: DIGEST, total, completed })
 
 t.test('a step is told when the slowest node has reached it', async t => {
   const both = new Progress(['a', 'b'])
@@ -19,7 +21,7 @@ t.test('a step is told when the slowest node has reached it', async t => {
 
 t.test('bytes are those of all nodes together', async t => {
   const both = new Progress(['a', 'b'])
-  t.same(both.line('a', blob(100)), [{ status: 'pulling abc', digest: 'sha256:abc', total: 100 }])
+  t.same(both.line('a', blob(100)), [{ status: 'pulling abc', digest: DIGEST, total: 100 }])
   t.match(both.line('b', blob(100, 30)), [{ total: 200, completed: 30 }])
   t.match(both.line('a', blob(100, 50)), [{ total: 200, completed: 80 }])
 })
@@ -64,7 +66,8 @@ t.test('a node that goes on after its success is not listened to', async t => {
 t.test('nodes are not believed', async t => {
   const one = new Progress(['a'])
   t.same(one.line('a', '{"status":5,"digest":["x"],"total":-1}'), [])
-  t.same(one.line('a', '{"digest":"d","total":"9","completed":-3}'), [{ digest: 'd', total: 0 }])
+  t.same(one.line('a', '{"digest":"d","total":9}'), [], 'that is no digest')
+  t.same(one.line('a', `{"digest":"${DIGEST}","total":"9","completed":-3}`), [{ digest: DIGEST, total: 0 }])
   for (let i = 0; i < 1_000; i += 1) one.line('a', status(`step ${i}`))
   t.same(one.line('a', status('one more')), [], 'no pull has a hundred steps')
   one.line('a', 'no JSON')

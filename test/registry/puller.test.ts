@@ -5,6 +5,8 @@ import { Failure } from '../../src/failure.ts'
 import { type AgentLine, isRoad, Puller, SILENT_WORK_MS, STALL_MS } from '../../src/registry/puller.ts'
 import type { CommandProgress, CommandStep } from '../../src/rpc/messages.ts'
 
+const BLOB = `sha256:${'a'.repeat(64)}`
+
 const order = { command: 'c1', model: 'tiny:latest', node: 'n1', url: 'http://n1:11434' }
 
 /** A node whose answer is written by the test, and a puller in front of it. */
@@ -59,14 +61,15 @@ t.test('without an agent, Ollama is asked, and its lines are told in our words',
   t.match(s.asked, [{ method: 'POST', path: '/api/pull' }])
   t.same(JSON.parse(String(s.asked[0]!.body)), { model: 'tiny:latest', stream: true })
   s.node().start(200, [])
-  s.says({ status: 'pulling manifest' }, { status: 'pulling ab', digest: 'sha256:ab', total: 9 })
-  s.says('{"status":"pulling ab","digest":"sha256:ab","tot', 'al":9,"completed":4}\n{"status":"success"}')
+  s.says({ status: 'pulling manifest' }, { status: 'pulling ab', digest: BLOB, total: 9 })
+  s.says(`{"status":"pulling ab","digest":"${BLOB}","tot`, 'al":9,"completed":4}\n{"status":"success"}')
   s.node().end()
   t.equal(await pulled, 'done')
   t.same(s.steps, [
     { status: 'pulling manifest' },
-    { status: 'pulling ab', digest: 'sha256:ab', totalBytes: 9 },
-    { status: 'pulling ab', digest: 'sha256:ab', totalBytes: 9, completedBytes: 4 },
+    { status: 'pulling ab', digest: BLOB, totalBytes: 9 },
+    { status: 'pulling ab', digest: BLOB, totalBytes: 9, completedBytes: 4 },
+    { status: 'success' },
   ])
 })
 
@@ -75,7 +78,10 @@ t.test('what a node says is believed only in its own type', async t => {
   const pulled = failureOf(s.pull())
   s.node().start(200, [])
   s.says({ status: 'pulling ab', digest: 7, total: 'many', completed: -1 }, 'no JSON\n')
-  t.match(await pulled, { code: 'transfer.failed', message: 'it answered with something that is not JSON' })
+  t.match(await pulled, {
+    code: 'transfer.failed',
+    message: 'Ollama answered with something that is not its progress',
+  })
   t.same(s.steps, [{ status: 'pulling ab' }])
   t.equal(s.aborted(), 1)
 })
@@ -125,7 +131,7 @@ t.test(
     s.says({ status: 'verifying sha256 digest' })
     await s.clock.advance(STALL_MS * 2)
     t.equal(s.aborted(), 0)
-    const line = { status: 'pulling ab', digest: 'sha256:ab', total: 9, completed: 4 }
+    const line = { status: 'pulling ab', digest: BLOB, total: 9, completed: 4 }
     s.says(line)
     for (let i = 0; i < 10; i += 1) {
       await s.clock.advance(STALL_MS / 10)

@@ -5,9 +5,9 @@
  * A line every 60 ms while bytes come, the same one again while none do. Nothing in them is believed.
  */
 import { StringDecoder } from 'node:string_decoder'
-import type { Failure } from '../failure.ts'
-import { NodeAnswer, type Ollama } from '../ollama/ollama.ts'
-import type { CommandStep } from '../rpc/messages.ts'
+import type { Upstream } from '../call.ts'
+import { Failure } from '../failure.ts'
+import { NodeAnswer } from './ollama.ts'
 
 /** A line has a status, a digest and two numbers; an error quotes what a registry answered. */
 const LINE_LENGTH_MAX = 65_536
@@ -21,14 +21,32 @@ const ERROR_LINE_STATUS = 500
 /** Something answered, but not as Ollama does. */
 const NOT_OLLAMA_STATUS = 502
 
-type Line = { readonly step: CommandStep } | { readonly error: string }
+/** A line: the step it has reached, or why there are no more. */
+export interface Line {
+  readonly status?: string
+  readonly digest?: string
+  /** Bytes of that blob: all, and those that are there. */
+  readonly total?: number
+  readonly completed?: number
+  readonly error?: string
+}
 
-/** Resolves once Ollama has said `success`. Throws a Failure, a NodeAnswer where it said no. */
+export interface Step {
+  readonly status: string
+  readonly digest?: string
+  readonly totalBytes?: number
+  readonly completedBytes?: number
+}
+
+/**
+ * Resolves once Ollama has said `success`. Throws a NodeAnswer where it said no, `ollama.broken` where it said no more, and
+ * whatever Failure the wire has.
+ */
 export function follow(
-  ollama: Pick<Ollama, 'send'>,
+  ollama: Pick<Upstream, 'send'>,
   path: string,
   body: Readonly<Record<string, unknown>>,
-  told: (step: CommandStep) => void,
+  told: (step: Step) => void,
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -49,15 +67,20 @@ export function follow(
     const leave = (): void => stop(new NodeAnswer(NOT_OLLAMA_STATUS, 'broken off'))
     const line = (text: string): void => {
       if (over || done || text.trim() === '') return
-      const read = lineOf(text)
-      if (read === undefined) {
+      const { status, digest, total, completed, error } = lineOf(text) ?? {}
+      if (error !== undefined) return stop(new NodeAnswer(ERROR_LINE_STATUS, error))
+      if (status === undefined) {
         return stop(
           new NodeAnswer(NOT_OLLAMA_STATUS, 'Ollama answered with something that is not its progress'),
         )
       }
-      if ('error' in read) return stop(new NodeAnswer(ERROR_LINE_STATUS, read.error))
-      done = read.step.status === 'success'
-      told(read.step)
+      done = status === 'success'
+      told({
+        status,
+        ...(digest !== undefined && { digest }),
+        ...(total !== undefined && { totalBytes: total }),
+        ...(completed !== undefined && { completedBytes: completed }),
+      })
     }
     const call = ollama.send(
       {
@@ -88,7 +111,7 @@ export function follow(
             return end(new NodeAnswer(status, saidIn(answer) ?? `${path} answered ${status}`))
           line(rest + decoder.end())
           if (done) end()
-          else end(new NodeAnswer(NOT_OLLAMA_STATUS, 'Ollama ended its answer early'))
+          else end(new Failure('ollama.broken', 'Ollama ended its answer early', { retryable: true }))
         },
         fail: end,
       },
@@ -98,19 +121,17 @@ export function follow(
   })
 }
 
-function lineOf(text: string): Line | undefined {
+/** Only what is known, and only in its own type: nodes are not believed. Undefined where it is not JSON. */
+export function lineOf(text: string): Line | undefined {
   const held = objectIn(text)
   if (held === undefined) return undefined
   const { status, digest, total, completed, error } = held
-  if (typeof error === 'string') return { error: error.slice(0, TEXT_LENGTH_MAX) }
-  if (typeof status !== 'string') return undefined
   return {
-    step: {
-      status: status.slice(0, TEXT_LENGTH_MAX),
-      ...(typeof digest === 'string' && DIGEST.test(digest) && { digest }),
-      ...(isCount(total) && { totalBytes: total }),
-      ...(isCount(completed) && { completedBytes: completed }),
-    },
+    ...(typeof status === 'string' && { status: status.slice(0, TEXT_LENGTH_MAX) }),
+    ...(typeof digest === 'string' && DIGEST.test(digest) && { digest }),
+    ...(isCount(total) && { total }),
+    ...(isCount(completed) && { completed }),
+    ...(typeof error === 'string' && { error: error.slice(0, TEXT_LENGTH_MAX) }),
   }
 }
 
