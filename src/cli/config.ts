@@ -2,6 +2,7 @@
 import { knobNames, knobs, readConfig, shown, variableOf } from '../config.ts'
 import type { Setting, SettingChange, Told } from '../gateway/schema.ts'
 import { type Client, clientOf } from './client.ts'
+import { deedIn } from './deed.ts'
 import { nearest } from './nearest.ts'
 import { timeOf } from './quantities.ts'
 import { knobOptions } from './settings.ts'
@@ -39,7 +40,7 @@ export const config: Verb = {
   ],
   wordsMax: 3,
   async run(given) {
-    const [name, ...words] = given.words
+    const [name] = given.words
     for (const flag of Object.keys(given.flags)) {
       if (flag === 'limit' ? name === 'history' : name === undefined || HOUSE.has(flag)) continue
       throw misused(
@@ -47,16 +48,7 @@ export const config: Verb = {
       )
     }
     if (name === undefined) return print(given)
-    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
-    if (deed === undefined) {
-      const meant = nearest(name, Object.keys(deeds))
-      throw misused(
-        `"${name}" is not something to do with settings${meant === undefined ? '' : `; did you mean ${meant}?`}`,
-      )
-    }
-    const least = deed.words.filter(word => !word.startsWith('[')).length
-    if (words.length < least) throw misused(`config ${name} needs ${deed.words.join(' ')}`)
-    if (words.length > deed.words.length) throw misused(`"${words.at(-1)}" is one word too many`)
+    const { deed, words } = deedIn(deeds, given.words, { verb: 'config', things: 'settings' })
     await deed.run(clientOf(given), given, ...words)
   },
 }
@@ -65,7 +57,6 @@ export const config: Verb = {
 const HOUSE: ReadonlySet<string> = new Set(['host', 'port'])
 
 interface Deed {
-  /** In brackets: may be left out. */
   readonly words: readonly string[]
   readonly run: (client: Client, given: Given, ...words: readonly string[]) => Promise<void>
 }

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { Failure } from '../failure.ts'
 import type { Job, Told } from '../gateway/schema.ts'
 import { type Client, clientOf } from './client.ts'
-import { nearest } from './nearest.ts'
+import { deedIn } from './deed.ts'
 import { countOf, durationOf, sizeOf, timeOf } from './quantities.ts'
 import { TINTS } from './requests.ts'
 import { houseOptions } from './settings.ts'
@@ -85,20 +85,13 @@ export const jobs: Verb = {
   ],
   wordsMax: 2,
   async run(given) {
-    const [name = 'ls', ...words] = given.words
-    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
-    if (deed === undefined) {
-      const meant = nearest(name, Object.keys(deeds))
-      const hint = meant === undefined ? '' : `; did you mean ${meant}?`
-      throw misused(`"${name}" is not something to do with jobs${hint}`)
-    }
+    const asked = given.words.length === 0 ? ['ls'] : given.words
+    const { name, deed, words } = deedIn(deeds, asked, { verb: 'jobs' })
     for (const [flag, where] of Object.entries(BELONGS)) {
       if (given.flags[flag] !== undefined && !where.includes(name)) {
         throw misused(`--${flag} goes with jobs ${where.join(' and ')}`)
       }
     }
-    if (words.length < deed.words.length) throw misused(`jobs ${name} needs ${deed.words.join(' ')}`)
-    if (words.length > deed.words.length) throw misused(`"${words.at(-1)}" is one word too many`)
     await deed.run(clientOf(given), given, words[0] ?? '')
   },
 }

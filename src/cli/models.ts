@@ -1,12 +1,12 @@
 /** `quipu models`: which models there are, who has them, who should, and what is done about it. */
 import { clientOf } from './client.ts'
+import { deedIn } from './deed.ts'
 import { list } from './models/list.ts'
 import { optimize } from './models/optimize.ts'
 import { cancel, pull } from './models/pull.ts'
 import { remove } from './models/remove.ts'
 import { status } from './models/status.ts'
 import { sync } from './models/sync.ts'
-import { nearest } from './nearest.ts'
 import { houseOptions } from './settings.ts'
 import { type Given, jsonOption, misused, type Options, type Verb } from './verb.ts'
 
@@ -45,20 +45,13 @@ export const models: Verb = {
   ],
   wordsMax: 2,
   async run(given) {
-    const [name = 'ls', ...words] = given.words
-    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
-    if (deed === undefined) {
-      const meant = nearest(name, Object.keys(deeds))
-      const hint = meant === undefined ? '' : `; did you mean ${meant}?`
-      throw misused(`"${name}" is not something to do with models${hint}`)
-    }
-    const { options = [], needs = 0, takes = needs } = deed
+    const asked = given.words.length === 0 ? ['ls'] : given.words
+    const { name, deed, words } = deedIn(deeds, asked, { verb: 'models' })
+    const { options = [] } = deed
     for (const flag of OWN) {
-      const given_ = given.flags[flag] !== undefined || given.switches.has(flag)
-      if (given_ && !options.includes(flag)) throw misused(`--${flag} does not go with models ${name}`)
+      const used = given.flags[flag] !== undefined || given.switches.has(flag)
+      if (used && !options.includes(flag)) throw misused(`--${flag} does not go with models ${name}`)
     }
-    if (words.length < needs) throw misused(`models ${name} needs NAME`)
-    if (words.length > takes) throw misused(`"${words.at(-1)}" is one word too many`)
     await deed.run(clientOf(given), given, words[0])
   },
 }
@@ -76,18 +69,16 @@ const OWN = [
 interface Deed {
   /** Of the options above. */
   readonly options?: readonly string[]
-  /** How many words it must have, and how many it may. */
-  readonly needs?: number
-  readonly takes?: number
+  readonly words: readonly string[]
   readonly run: (client: ReturnType<typeof clientOf>, given: Given, model?: string) => Promise<void>
 }
 
 const deeds: Readonly<Record<string, Deed>> = {
-  ls: { run: list },
-  status: { takes: 1, run: status },
-  pull: { needs: 1, options: ['nodes', 'all', 'auto', 'no-wait'], run: pull },
-  cancel: { needs: 1, options: ['nodes'], run: cancel },
-  rm: { needs: 1, options: ['nodes', 'force'], run: remove },
-  sync: { takes: 1, options: ['dry-run'], run: sync },
-  optimize: { options: ['apply'], run: optimize },
+  ls: { words: [], run: list },
+  status: { words: ['[NAME]'], run: status },
+  pull: { words: ['NAME'], options: ['nodes', 'all', 'auto', 'no-wait'], run: pull },
+  cancel: { words: ['NAME'], options: ['nodes'], run: cancel },
+  rm: { words: ['NAME'], options: ['nodes', 'force'], run: remove },
+  sync: { words: ['[NAME]'], options: ['dry-run'], run: sync },
+  optimize: { words: [], options: ['apply'], run: optimize },
 }

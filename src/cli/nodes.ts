@@ -4,8 +4,8 @@ import { hours as hoursOf, nodeSpec, terminalOf, weight as weightOf } from '../c
 import type { NodeInFull, Told } from '../gateway/schema.ts'
 import { barsOf } from './bars.ts'
 import { type Client, clientOf } from './client.ts'
+import { deedIn } from './deed.ts'
 import { type Gauges, gpusOf, type Heard, hardwareLines } from './hardware.ts'
-import { nearest } from './nearest.ts'
 import { countOf, sizeOf, timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'
 import { type Column, sayTable } from './table.ts'
@@ -66,19 +66,11 @@ export const nodes: Verb = {
   ],
   wordsMax: 2,
   async run(given) {
-    const [name = 'ls', ...words] = given.words
-    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
-    if (deed === undefined) {
-      const meant = nearest(name, Object.keys(deeds))
-      throw misused(
-        `"${name}" is not something to do with nodes${meant === undefined ? '' : `; did you mean ${meant}?`}`,
-      )
-    }
+    const asked = given.words.length === 0 ? ['ls'] : given.words
+    const { name, deed, words } = deedIn(deeds, asked, { verb: 'nodes' })
     for (const flag of ADD_ONLY) {
       if (name !== 'add' && given.flags[flag] !== undefined) throw misused(`--${flag} goes with nodes add`)
     }
-    if (words.length < deed.words.length) throw misused(`nodes ${name} needs ${deed.words.join(' ')}`)
-    if (words.length > deed.words.length) throw misused(`"${words.at(-1)}" is one word too many`)
     await deed.run(clientOf(given), given, words[0] ?? '')
   },
 }

@@ -5,7 +5,7 @@ import { durationMs, readConfig } from '../config.ts'
 import type { AgentRow, InvitedAgent, Told } from '../gateway/schema.ts'
 import { certificateIn, keyIn, makeAuthority, pkiIn } from '../pki/authority.ts'
 import { clientOf } from './client.ts'
-import { nearest } from './nearest.ts'
+import { deedIn } from './deed.ts'
 import { durationOf, timeOf } from './quantities.ts'
 import { houseOptions, told } from './settings.ts'
 import { type Column, sayTable } from './table.ts'
@@ -36,18 +36,12 @@ export const pki: Verb = {
   ],
   wordsMax: 2,
   async run(given) {
-    const [name = 'ls', ...words] = given.words
-    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
-    if (deed === undefined) {
-      const meant = nearest(name, Object.keys(deeds))
-      throw misused(`"${name}" is not part of pki${meant === undefined ? '' : `; did you mean ${meant}?`}`)
-    }
+    const asked = given.words.length === 0 ? ['ls'] : given.words
+    const { name, deed, words } = deedIn(deeds, asked, { verb: 'pki' })
     for (const [flag, goesWith] of Object.entries(ALONE)) {
       if (given.flags[flag] !== undefined && goesWith !== name)
         throw misused(`--${flag} goes with pki ${goesWith}`)
     }
-    if (words.length < deed.needs) throw misused(`pki ${name} needs NODE`)
-    if (words.length > deed.needs) throw misused(`"${words.at(-1)}" is one word too many`)
     await deed.run(given, words[0] ?? '')
   },
 }
@@ -55,16 +49,15 @@ export const pki: Verb = {
 const ALONE: Readonly<Record<string, string>> = { ttl: 'invite', reason: 'revoke', data: 'init' }
 
 interface Deed {
-  /** Words. */
-  readonly needs: number
+  readonly words: readonly string[]
   readonly run: (given: Given, node: string) => Promise<void>
 }
 
 const deeds: Readonly<Record<string, Deed>> = {
-  init: { needs: 0, run: init },
-  invite: { needs: 1, run: invite },
-  ls: { needs: 0, run: list },
-  revoke: { needs: 1, run: revoke },
+  init: { words: [], run: init },
+  invite: { words: ['NODE'], run: invite },
+  ls: { words: [], run: list },
+  revoke: { words: ['NODE'], run: revoke },
 }
 
 async function init({ flags, switches }: Given): Promise<void> {

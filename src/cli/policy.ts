@@ -2,6 +2,7 @@
 import { Failure } from '../failure.ts'
 import type { NewPolicy, Policy, Given as Taken, Told } from '../gateway/schema.ts'
 import { type Client, clientOf } from './client.ts'
+import { deedIn } from './deed.ts'
 import { nearest } from './nearest.ts'
 import { timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'
@@ -36,33 +37,22 @@ export const policy: Verb = {
   ],
   wordsMax: WORDS_MAX,
   async run(given) {
-    const [name = 'ls', ...words] = given.words
-    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
-    if (deed === undefined) {
-      const meant = nearest(name, Object.keys(deeds))
-      throw misused(
-        `"${name}" is not something to do with policies${meant === undefined ? '' : `; did you mean ${meant}?`}`,
-      )
-    }
-    const { needs, more = false } = deed
-    if (words.length < needs.length) throw misused(`policy ${name} needs ${needs.join(' ')}`)
-    if (words.length > needs.length && !more) throw misused(`"${words.at(-1)}" is one word too many`)
+    const asked = given.words.length === 0 ? ['ls'] : given.words
+    const { deed, words } = deedIn(deeds, asked, { verb: 'policy', things: 'policies' })
     await deed.run(clientOf(given), given, words)
   },
 }
 
 interface Deed {
-  readonly needs: readonly string[]
-  /** Any number of the last one. */
-  readonly more?: true
+  readonly words: readonly string[]
   readonly run: (client: Client, given: Given, words: readonly string[]) => Promise<void>
 }
 
 const deeds: Readonly<Record<string, Deed>> = {
-  ls: { needs: [], run: list },
-  show: { needs: ['MODEL'], run: show },
-  set: { needs: ['MODEL', 'KEY=VALUE'], more: true, run: set },
-  clear: { needs: ['MODEL'], run: clear },
+  ls: { words: [], run: list },
+  show: { words: ['MODEL'], run: show },
+  set: { words: ['MODEL', 'KEY=VALUE…'], run: set },
+  clear: { words: ['MODEL'], run: clear },
 }
 
 const pathOf = (model: string): string => `/quipu/policies/${encodeURIComponent(model)}`

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { durationMs } from '../config.ts'
 import type { Subscription, Told } from '../gateway/schema.ts'
 import { type Client, clientOf } from './client.ts'
-import { nearest } from './nearest.ts'
+import { deedIn } from './deed.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'
 import { type Column, sayTable } from './table.ts'
@@ -85,37 +85,29 @@ export const subscriptions: Verb = {
   ],
   wordsMax: 3,
   async run(given) {
-    const [name = 'list', ...words] = given.words
-    const deed = Object.hasOwn(deeds, name) ? deeds[name]! : undefined
-    if (deed === undefined) {
-      const meant = nearest(name, Object.keys(deeds))
-      throw misused(
-        `"${name}" is not something to do with subscriptions${meant === undefined ? '' : `; did you mean ${meant}?`}`,
-      )
-    }
+    const asked = given.words.length === 0 ? ['list'] : given.words
+    const { name, deed, words } = deedIn(deeds, asked, { verb: 'subscriptions' })
     for (const flag of ['from', ...Object.keys(filterOptions), ...Object.keys(webhookOptions)]) {
       if (name !== 'create' && given.flags[flag] !== undefined)
         throw misused(`--${flag} goes with subscriptions create`)
     }
-    if (words.length < deed.needs.length) throw misused(`subscriptions ${name} needs ${deed.needs.join(' ')}`)
-    if (words.length > deed.needs.length) throw misused(`"${words.at(-1)}" is one word too many`)
     await deed.run(clientOf(given), given, words)
   },
 }
 
 interface Deed {
-  readonly needs: readonly string[]
+  readonly words: readonly string[]
   readonly run: (client: Client, given: Given, words: readonly string[]) => Promise<void>
 }
 
 const deeds: Readonly<Record<string, Deed>> = {
-  list: { needs: [], run: list },
-  create: { needs: ['NAME'], run: create },
-  show: { needs: ['NAME'], run: show },
-  ack: { needs: ['NAME', 'SEQ'], run: ack },
-  park: { needs: ['NAME'], run: (client, given, words) => turn(client, given, words, 'park') },
-  resume: { needs: ['NAME'], run: (client, given, words) => turn(client, given, words, 'resume') },
-  delete: { needs: ['NAME'], run: remove },
+  list: { words: [], run: list },
+  create: { words: ['NAME'], run: create },
+  show: { words: ['NAME'], run: show },
+  ack: { words: ['NAME', 'SEQ'], run: ack },
+  park: { words: ['NAME'], run: (client, given, words) => turn(client, given, words, 'park') },
+  resume: { words: ['NAME'], run: (client, given, words) => turn(client, given, words, 'resume') },
+  delete: { words: ['NAME'], run: remove },
 }
 
 const pathOf = (name: string): string => `/quipu/subscriptions/${encodeURIComponent(name)}`

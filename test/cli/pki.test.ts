@@ -110,7 +110,7 @@ t.test('a house that listens at every address is named as it was reached', async
 
 t.test('what is typed wrongly says so', async t => {
   for (const [args, says] of [
-    [['pki', 'frobnicate'], /not part of pki/],
+    [['pki', 'frobnicate'], /not something to do with pki/],
     [['pki', 'invite'], /pki invite needs NODE/],
     [['pki', 'ls', 'a'], /one word too many/],
     [['pki', 'ls', '--ttl', '1h'], /--ttl goes with pki invite/],

@@ -43,6 +43,6 @@ t.test('how models stand is a table with remarks; one by name, in full', async t
   t.equal(house.asked[1]!.url, '/quipu/models/status?model=llama3.2')
   t.match(one.out, /wanted +2 to 3\n +standing +1 missing/)
   t.match(one.out, /copy +gpu-z: present, 2.0 GB, a80c4f17acd5; the node is down\n/)
-  t.match(one.out, /transfer +gpu-a +█+░+ +51 %/)
+  t.match(one.out, /transfer +gpu-a +[█#]+[░.]+ +51 %/)
   t.match(one.out, /plan +pull it to gpu-b: gpu-z has been down/)
 })
