@@ -50,9 +50,17 @@ export function saidNo(error: unknown, statuses: Statuses): SaidNo {
   return { code: canonical, details: message, metadata }
 }
 
+/** grpc-js wraps what went wrong in words about itself: `No connection established. Last error: … Resolution note: …` */
+function plainly(details: string): string {
+  const [, why] =
+    /^No connection established\. Last error: (?:\w+: )?(.+?)\. Resolution note:/s.exec(details) ?? []
+  return why ?? details
+}
+
 /** What the other side said, as a Failure; without a code of ours `rpc.broken`, `rpc.cancelled`, `rpc.timeout`, `rpc.answer`. */
 export function heardNo(error: Pick<ServiceError, 'code' | 'details' | 'metadata'>): Failure {
-  const { code: canonical, details: said, metadata } = error
+  const { code: canonical, details, metadata } = error
+  const said = plainly(details)
   const code = metadata?.get('quipu-code')[0]?.toString()
   if (code !== undefined && /^[a-z-]+\.[a-z-]+$/.test(code)) {
     return new Failure(code, said, { retryable: metadata.get('quipu-retryable')[0] === 'true', cause: error })
