@@ -166,7 +166,9 @@ t.test('a tool that hangs holds nobody up; what it told goes stale, and there is
   for (let second = 0; second < 40; second += 5) {
     await clock.advance(5_000)
     await machine.load()
+    // The clock is virtual, and the process is not.
     if (second === 10) await until(async () => (await readFile(join(dir, 'runs'), 'utf8')).length === 4)
+    if (second === 20) await until(async () => tools.running === 0)
   }
   t.same((await machine.load()).gpus, [], 'unknown, not 0')
   const { gpus, gpusKnown } = await machine.equipment()
