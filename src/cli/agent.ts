@@ -16,7 +16,7 @@ import { describe } from '../pki/request.ts'
 import { remedyOf } from '../rpc/credentials.ts'
 import { join, joinOptions } from './join.ts'
 import { release } from './release.ts'
-import { aborted, interruption } from './signals.ts'
+import { aborted, interruption, stayingFor } from './signals.ts'
 import { remark, say, tinted } from './terminal.ts'
 import { type Given, listOf, misused, textOf, type Verb, wholeOf } from './verb.ts'
 
@@ -139,7 +139,7 @@ async function carryOn(given: Given): Promise<void> {
   await aborted(stop)
   remark('quipu agent: closing; once more ends it at once')
   const late = systemClock.after(GRACE_MS + CLOSE_MS, () => process.exit(1))
-  await agent.close(GRACE_MS)
+  await stayingFor(agent.close(GRACE_MS))
   machine.close()
   late.cancel()
   process.exit(0)

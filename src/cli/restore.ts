@@ -16,7 +16,7 @@ import { JournalTopic } from '../mirror/journaltopic.ts'
 import { type Restored, recordsFrom } from '../mirror/restore.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { told } from './settings.ts'
-import { interruption } from './signals.ts'
+import { interruption, stayingFor } from './signals.ts'
 import { progress, say, sayJson, tinted } from './terminal.ts'
 import { jsonOption, misused, textOf, type Verb } from './verb.ts'
 
@@ -46,35 +46,34 @@ export const restore: Verb = {
     ],
     ['quipu audit --data ./restored', 'verify it once more, and that every chart accepts it'],
   ],
-  async run(given) {
-    if (textOf(given, 'from') !== 'kafka') throw misused('restore needs --from kafka')
-    const { kafka, kafkaPassword: password, data: dir, sources } = readConfig(given.flags)
-    if (kafka === undefined) throw misused('restore needs --kafka brokers=HOST:PORT, or QUIPU_KAFKA')
-    if (sources.data === 'default') throw misused('restore needs --data NEWDIR')
-    await mustBeEmpty(dir)
-    const topic = new JournalTopic({ spec: kafka, clock: systemClock, password })
-    const began = systemClock.monotonic()
-    // Between two tries nothing else keeps the process alive.
-    const awake = new MessageChannel()
-    awake.port1.ref()
-    try {
-      const total = await topic.count()
-      const restored = await recordsFrom(topic, textOf(given, 'journal'))
-      const span = { first: 0, last: 0 }
-      const records = watched(restored, total, span, interruption())
-      const head = await importRecords({ dir, clock: systemClock, id: restored.journal, records })
-      const ms = systemClock.monotonic() - began
-      progress('')
-      report({ dir, kafka, restored, head, span, ms }, given.switches.has('json'))
-    } catch (error) {
-      progress('')
-      await clear(dir)
-      throw error instanceof Damage ? altered(error) : error
-    } finally {
-      awake.port1.close()
-      topic.close()
-    }
-  },
+  // Between two tries nothing else keeps the process alive.
+  run: given => stayingFor(bring(given)),
+}
+
+async function bring(given: Given): Promise<void> {
+  if (textOf(given, 'from') !== 'kafka') throw misused('restore needs --from kafka')
+  const { kafka, kafkaPassword: password, data: dir, sources } = readConfig(given.flags)
+  if (kafka === undefined) throw misused('restore needs --kafka brokers=HOST:PORT, or QUIPU_KAFKA')
+  if (sources.data === 'default') throw misused('restore needs --data NEWDIR')
+  await mustBeEmpty(dir)
+  const topic = new JournalTopic({ spec: kafka, clock: systemClock, password })
+  const began = systemClock.monotonic()
+  try {
+    const total = await topic.count()
+    const restored = await recordsFrom(topic, textOf(given, 'journal'))
+    const span = { first: 0, last: 0 }
+    const records = watched(restored, total, span, interruption())
+    const head = await importRecords({ dir, clock: systemClock, id: restored.journal, records })
+    const ms = systemClock.monotonic() - began
+    progress('')
+    report({ dir, kafka, restored, head, span, ms }, given.switches.has('json'))
+  } catch (error) {
+    progress('')
+    await clear(dir)
+    throw error instanceof Damage ? altered(error) : error
+  } finally {
+    topic.close()
+  }
 }
 
 interface Span {

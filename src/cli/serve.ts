@@ -9,7 +9,7 @@ import type { ModelRow } from './models/list.ts'
 import { countOf, durationOf } from './quantities.ts'
 import { program, release } from './release.ts'
 import { knobOptions } from './settings.ts'
-import { aborted, interruption } from './signals.ts'
+import { aborted, interruption, stayingFor } from './signals.ts'
 import { tableLines } from './table.ts'
 import { remark, say, tinted } from './terminal.ts'
 import type { Verb } from './verb.ts'
@@ -45,7 +45,7 @@ export const serve: Verb = {
       remark(`quipu: not closed in time; what was confirmed is in the journal`)
       process.exit(1)
     })
-    await house.close()
+    await stayingFor(house.close())
     late.cancel()
     process.exit(0)
   },

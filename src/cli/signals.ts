@@ -11,19 +11,23 @@ export function interruption(): AbortSignal {
   return stop.signal
 }
 
-/** Resolves when it is. The process stays until then, though nothing may be open that would keep it. */
+/** Resolves when it is. The process stays until then. */
 export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (signal.aborted) return resolve()
-    const stay = new MessageChannel()
-    stay.port1.ref()
-    signal.addEventListener(
-      'abort',
-      () => {
-        stay.port1.close()
-        resolve()
-      },
-      { once: true },
-    )
-  })
+  return stayingFor(
+    new Promise(resolve => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    }),
+  )
+}
+
+/** Keeps the process until the promise has settled, though nothing may be open that would. */
+export async function stayingFor<T>(promise: Promise<T>): Promise<T> {
+  const stay = new MessageChannel()
+  stay.port1.ref()
+  try {
+    return await promise
+  } finally {
+    stay.port1.close()
+  }
 }
