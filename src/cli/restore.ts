@@ -18,7 +18,7 @@ import { countOf, durationOf, timeOf } from './quantities.ts'
 import { told } from './settings.ts'
 import { interruption, stayingFor } from './signals.ts'
 import { progress, say, sayJson, tinted } from './terminal.ts'
-import { jsonOption, misused, textOf, type Verb } from './verb.ts'
+import { type Given, jsonOption, misused, textOf, type Verb } from './verb.ts'
 
 export const restore: Verb = {
   usage: ['restore --from kafka --kafka SPEC --data NEWDIR'],
