@@ -16,6 +16,7 @@ void (async () => {
   for (;;) {
     await s.grow(1 + Math.floor(random() * 300))
     writeSync(1, `durable ${s.journal.durable}\n`)
+    await new Promise(resolve => setTimeout(resolve, random() * 20))
   }
 })()
 for (;;) {
