@@ -112,7 +112,7 @@ t.test('a client that leaves is told to Ollama at once, through house and agent'
   const began = performance.now()
   leaving.abort()
   await until(() => sim.counters.inFlight === 0)
-  t.ok(performance.now() - began < 1_000)
+  t.ok(performance.now() - began < 5_000)
 })
 
 t.test(

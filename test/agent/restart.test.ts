@@ -71,7 +71,7 @@ t.test('an agent that is restarted in the middle of a pull goes on with it', { t
   const start = performance.now()
   await agent.close(7_000)
   const ms = performance.now() - start
-  t.ok(ms < 3_000, `it ended after ${Math.round(ms)} ms, though a house watches`)
+  t.ok(ms < 6_000, `it ended after ${Math.round(ms)} ms, though a house watches`)
   await agentOf(t, { ollama: sim.url, house: w.house.agents! })
   const after = await until(
     async () => ((await bytes()) ?? 0) > before || undefined,

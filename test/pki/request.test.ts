@@ -47,7 +47,7 @@ t.test('what is no request of ours is refused, whatever it is, and at once', asy
   ]
   const began = performance.now()
   for (const text of junk) t.equal(keyOfRequest(text), undefined, text.slice(0, 60))
-  t.ok(performance.now() - began < 1_000)
+  t.ok(performance.now() - began < 5_000)
 })
 
 t.test('a request with one bit different is the same key or none, and never trouble', async t => {

@@ -134,6 +134,6 @@ t.test('it ends in time, whoever is still there', async t => {
   await new Promise(resolve => setTimeout(resolve, 100))
   const began = performance.now()
   await server.close(100)
-  t.ok(performance.now() - began < 1_000)
+  t.ok(performance.now() - began < 5_000)
   await t.rejects(told, { code: /^rpc\./ })
 })

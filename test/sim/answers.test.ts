@@ -372,7 +372,7 @@ t.test('time passes as told, and replies report it', async t => {
     await ask(sim, '/api/generate', { body })
   ).json
   const tookMs = performance.now() - started
-  t.ok(tookMs >= 62 && tookMs < 300, `a tenth of 640 ms: ${tookMs}`)
+  t.ok(tookMs >= 62 && tookMs < 600, `a tenth of 640 ms: ${tookMs}`)
   for (const [name, nanos, ms] of [
     ['load', load_duration, 400],
     ['prompt', prompt_eval_duration, 40],
