@@ -1,5 +1,5 @@
 /** Readers that share a subscription: leases that end in every way, and what that means for the mark. */
-import { cpSync, existsSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { mulberry32, virtualClock } from '../../src/clock.ts'
@@ -46,9 +46,14 @@ async function stage(t: Test, { facts = 0, wanted = undefined as typeof thirds |
   let starts = 0
   /** A house that finds the marks as the last one would have left them, had it been killed now. */
   const open = async () => {
-    const [before, now] = [join(dir, String(starts)), join(dir, String(starts + 1))]
+    const before = join(dir, String(starts), 'marks/subscriptions')
     starts += 1
-    if (existsSync(before)) cpSync(before, now, { recursive: true })
+    const now = join(dir, String(starts))
+    if (existsSync(before)) {
+      // The file alone: it is there as a whole at any moment; what is beside it comes and goes while it is written.
+      mkdirSync(join(now, 'marks'), { recursive: true })
+      copyFileSync(before, join(now, 'marks/subscriptions'))
+    }
     const marks = marksIn({ dir: now, clock, journal, warn: message => t.fail(message) })
     await marks.open()
     const reader = new Reader({ clock, journal, marks, turns }, which, wanted)
