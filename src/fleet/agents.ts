@@ -12,7 +12,6 @@ import type { Hello } from '../rpc/messages.ts'
 import { openServer, type RpcServer } from '../rpc/server.ts'
 import { Attached } from './attached.ts'
 import { attachedLink } from './attachedlink.ts'
-import { refused } from './carry.ts'
 import { Dialled } from './dialled.ts'
 import type { Introductions } from './introductions.ts'
 import type { Link, Links } from './link.ts'
@@ -130,10 +129,7 @@ export class Agents implements Links {
     const node = decodeURIComponent(url.slice(AGENT.length))
     return {
       send: (out, receiver) => {
-        const link = this.of(node)
-        if (link !== undefined) return link.send(out, receiver)
         const withinMs = this.#comeUntil - this.#needs.clock.monotonic()
-        if (withinMs <= 0) return refused(receiver, `the agent of ${node} is not here`)
         return whenBack({ links: this, clock: this.#needs.clock, node, withinMs }, out, receiver)
       },
     }

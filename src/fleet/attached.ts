@@ -13,6 +13,7 @@ import { failureIn } from '../rpc/errors.ts'
 import type { Ears, Exchange, Served } from '../rpc/exchange.ts'
 import type { AttachRequest, AttachResponse, Hello } from '../rpc/messages.ts'
 import type { Caller } from '../rpc/server.ts'
+import { away } from './link.ts'
 
 type Stream = Served<AttachRequest, AttachResponse>
 
@@ -181,7 +182,7 @@ export class Attached {
   lend(node: string, got: (lent: Lent) => void, failed: (failure: Failure) => void): () => void {
     const agent = this.#agents.get(node)
     if (agent === undefined) {
-      failed(gone(node))
+      failed(away(node))
       return () => {}
     }
     const idle = agent.idle.pop()
@@ -300,7 +301,7 @@ export class Attached {
     if (at !== -1) agent.idle.splice(at, 1)
     if (agent.streams.size > 0 || this.#agents.get(node) !== agent) return
     this.#agents.delete(node)
-    for (const { failed } of [...agent.waiting]) failed(gone(node))
+    for (const { failed } of [...agent.waiting]) failed(away(node))
     if (agent.up) this.#needs.heard(node, false)
   }
 
@@ -325,10 +326,6 @@ export class Attached {
       hear: take,
     }
   }
-}
-
-function gone(node: string): Failure {
-  return new Failure('agent.away', `the agent of ${node} is not here`, { retryable: true })
 }
 
 const STOPPING = new Failure('house.stopped', 'the house is stopping; come back', { retryable: true })

@@ -33,6 +33,11 @@ export interface Links {
 /** For a status, fresh or not, and for stopping a command. */
 export const DEADLINE_MS = 15_000
 
+/** No line is up. */
+export function away(node: string): Failure {
+  return new Failure('agent.away', `the agent of ${node} is not here`, { retryable: true })
+}
+
 /** Of the line itself, in the words of who looks at agents; what the agent said stays as it is. */
 export function ours(failure: Failure): Failure {
   const { code, message, retryable } = failure

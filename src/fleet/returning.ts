@@ -6,7 +6,7 @@
 import type { Call, Outgoing, Receiver } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { refused } from './carry.ts'
-import type { Links } from './link.ts'
+import { away, type Links } from './link.ts'
 
 /** Twice as long as an agent waits at most before it dials. */
 export const RETURN_MS = 10_000
@@ -15,17 +15,20 @@ export interface Return {
   readonly links: Links
   readonly clock: Clock
   readonly node: string
-  /** How long it may still take. */
+  /** How long it may still take; none where it is not waited for. */
   readonly withinMs: number
 }
 
-/** Sends once the agent is there; refused where it does not come. */
+/** Sends once the agent is there, at once where it is; refused where it does not come. */
 export function whenBack({ links, clock, node, withinMs }: Return, out: Outgoing, receiver: Receiver): Call {
-  let call: Call | undefined
+  const send = (): Call | undefined => links.of(node)?.send(out, receiver)
+  let call = send()
+  if (call !== undefined) return call
+  if (withinMs <= 0) return refused(receiver, away(node).message)
   const settle = (): void => {
     if (call !== undefined) return
     leave()
-    call = links.of(node)?.send(out, receiver) ?? refused(receiver, `the agent of ${node} is not here`)
+    call = send() ?? refused(receiver, away(node).message)
   }
   const timer = clock.after(withinMs, settle)
   const deaf = links.listen((who, up) => {

@@ -52,7 +52,7 @@ function stage() {
       there.add(node)
       for (const ear of [...ears]) ear(node, true)
     },
-    call: (node: string) => whenBack({ links, clock, node, withinMs: RETURN_MS }, OUT, receiver),
+    call: (node: string, withinMs = RETURN_MS) => whenBack({ links, clock, node, withinMs }, OUT, receiver),
   }
 }
 
@@ -88,10 +88,27 @@ t.test('who does not wait any more is forgotten, and who was sent is broken off'
   s.comes('a')
   await s.clock.advance(RETURN_MS)
   t.same([s.sent, s.failed], [[], []])
-  s.call('a').abort()
-  t.same([s.sent, s.aborts()], [[], 0], 'also where it is there, as long as nobody has said so')
-  const call = s.call('a')
-  s.comes('a')
+  const call = s.call('b')
+  s.comes('b')
+  t.same([s.sent, s.aborts()], [['b /api/version'], 0])
   call.abort()
-  t.same([s.sent, s.aborts()], [['a /api/version'], 1])
+  t.equal(s.aborts(), 1)
+})
+
+t.test('where the agent is there, nobody waits', async t => {
+  const s = stage()
+  s.comes('a')
+  const call = s.call('a')
+  t.same(s.sent, ['a /api/version'])
+  t.equal(s.ears.size, 0)
+  call.abort()
+  t.equal(s.aborts(), 1)
+})
+
+t.test('where nobody is waited for any more, it is refused at once', async t => {
+  const s = stage()
+  s.call('a', 0)
+  await s.clock.advance(0)
+  t.same([s.sent, s.failed], [[], ['ollama.refused']])
+  t.equal(s.ears.size, 0)
 })
