@@ -18,7 +18,7 @@ const NODES = ['n1', 'n2', 'n3']
 const MODEL = 'llama3:8b'
 const STORY = ['transfer.ordered', 'transfer.begun', 'replica.found', 'transfer.completed']
 
-t.test('three pulls are followed to their end by the next house', { timeout: 120_000 }, async t => {
+t.test('three pulls are followed to their end by the next house', { timeout: 240_000 }, async t => {
   const house = await houseProcess(t, { flags: ['--pulls', '3'] })
   const sims = await Promise.all(NODES.map(name => simNode(t, { name, pullBytesPerSec: 4e9 })))
   // Slow, until all is seen: nobody knows how long a house takes to start on a busy machine.
@@ -59,7 +59,7 @@ t.test('three pulls are followed to their end by the next house', { timeout: 120
   }
 })
 
-t.test('an agent that is restarted in the middle of a pull goes on with it', { timeout: 60_000 }, async t => {
+t.test('an agent that is restarted in the middle of a pull goes on with it', { timeout: 120_000 }, async t => {
   const { w, sim, agent } = await together(t, { sim: { pullBytesPerSec: 4e9 } })
   sim.setMode('slow', { factor: 80 })
   await w.post('/quipu/models/pull', { model: MODEL })

@@ -9,11 +9,11 @@ import { folder, outcome, stage } from './stage.ts'
 const WALKS = 4
 const STEPS = 14
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 t.test(
   `${WALKS} walks of ${STEPS} steps each end with the journal they would have had`,
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async t => {
     const { seed, below } = chance()
     t.comment(`SEED=${seed}`)

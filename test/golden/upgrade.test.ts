@@ -21,7 +21,7 @@ interface Said {
 }
 
 /** Each of these starts processes, and a process of TypeScript takes half a second. */
-const LONG = { timeout: 120_000 }
+const LONG = { timeout: 240_000 }
 
 const here = import.meta.dirname
 const releases = readdirSync(here)

@@ -11,7 +11,7 @@ import {
   stands,
 } from '../agent/processes.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 t.test(
   'an agent killed in mid-answer: the client is told, others go elsewhere, another run is back',

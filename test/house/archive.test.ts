@@ -42,7 +42,7 @@ async function carryOut(t: Test, { url }: House, path: string, body: object): Pr
   }
 }
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 t.test('archived, trimmed, carried away and brought back', async t => {
   const dir = join(t.testdir(), 'data')

@@ -16,7 +16,7 @@ const ENDS = new Set(['request.completed', 'request.failed', 'request.expired', 
 
 t.test(
   `${ROUNDS} times killed under load, nothing acknowledged is lost`,
-  { timeout: 30_000 + ROUNDS * 5_000 },
+  { timeout: 60_000 + ROUNDS * 12_000 },
   async t => {
     const seed = Date.now() % 1_000_000
     t.comment(`seed ${seed}`)

@@ -38,7 +38,7 @@ t.test('a model that no registry has: the agent tells the words of its Ollama', 
   t.match(rows, [{ reason: 'pull model manifest: file does not exist' }])
 })
 
-t.test('a house killed in the middle finds the pull done when it is back', { timeout: 120_000 }, async t => {
+t.test('a house killed in the middle finds the pull done when it is back', { timeout: 240_000 }, async t => {
   const house = await houseProcess(t, { flags: ['--probe-every', '200ms'] })
   const { url } = house
   const sim = await simNode(t, { pullBytesPerSec: 5e8 })

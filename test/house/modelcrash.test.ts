@@ -15,7 +15,7 @@ const ROUNDS = Number(process.env.QUIPU_KILL_ROUNDS ?? 4)
 
 t.test(
   'a pull to three nodes survives a house that is killed in the middle',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async t => {
     const seed = Date.now() % 1_000_000
     t.comment(`seed ${seed}`)

@@ -16,7 +16,7 @@ const CLIENTS = 8
 
 t.test(
   `a consumer survives ${ROUNDS} restarts of the house with no fact lost, doubled or out of order`,
-  { timeout: 60_000 + ROUNDS * 5_000 },
+  { timeout: 60_000 + ROUNDS * 12_000 },
   async t => {
     const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
     t.comment(`SEED=${seed}`)
