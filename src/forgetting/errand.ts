@@ -15,7 +15,16 @@ export interface Errand {
 
 export function errandIn(dir: string) {
   const path = join(dir, 'forgetting')
+  /** Written over first: what a file's name no longer leads to is still on the disk. */
+  const remove = async (): Promise<void> => {
+    const text = await readFile(path).catch(() => undefined)
+    if (text !== undefined) await overwrite(path, Buffer.alloc(text.length))
+    await rm(path, { force: true })
+    await rm(`${path}.new`, { force: true })
+  }
   return {
+    remove,
+
     /** On the disk once it resolves. */
     async write(errand: Errand): Promise<Errand> {
       await replaceFile(path, [`${JSON.stringify(errand)}\n`], 0o600)
@@ -31,19 +40,16 @@ export function errandIn(dir: string) {
         })
       })
       if (text === undefined) return undefined
+      // Cut off while it was removed: written over, and its name not gone yet.
+      if (text.startsWith('\0')) {
+        await remove()
+        return undefined
+      }
       try {
         return JSON.parse(text) as Errand
       } catch (cause) {
         throw new Failure('forgetting.unreadable', `${path} is not what a forgetting leaves`, { cause })
       }
-    },
-
-    /** Written over first: what a file's name no longer leads to is still on the disk. */
-    async remove(): Promise<void> {
-      const text = await readFile(path).catch(() => undefined)
-      if (text !== undefined) await overwrite(path, Buffer.alloc(text.length))
-      await rm(path, { force: true })
-      await rm(`${path}.new`, { force: true })
     },
   }
 }

@@ -114,6 +114,18 @@ t.test('what was not ordered before a crash is not done after it', async t => {
   t.ok(holding(dir, TRACE).length > 0)
 })
 
+t.test('what was cut off while the name was written over is at its end, and holds nobody up', async t => {
+  const dir = t.testdir()
+  await lived(dir)
+  writeFileSync(join(dir, 'forgetting'), Buffer.alloc(60))
+  const house = await open(dir)
+  t.match(await house.forgetting.forget([NAME], 'op'), { facts: Number })
+  await house.close()
+  t.same(house.warned, [])
+  t.notOk(readdirSync(dir).includes('forgetting'))
+  t.same(holding(dir, TRACE), [])
+})
+
 t.test('who has open requests is not forgotten yet, and a name nobody had leaves no fact', async t => {
   const dir = t.testdir()
   const house = await open(dir)
