@@ -59,28 +59,32 @@ t.test('three pulls are followed to their end by the next house', { timeout: 240
   }
 })
 
-t.test('an agent that is restarted in the middle of a pull goes on with it', { timeout: 120_000 }, async t => {
-  const { w, sim, agent } = await together(t, { sim: { pullBytesPerSec: 4e9 } })
-  sim.setMode('slow', { factor: 80 })
-  await w.post('/quipu/models/pull', { model: MODEL })
-  const bytes = async () => {
-    const [row] = (await (await fetch(`${w.url}/quipu/transfers`)).json()) as Transfer[]
-    return row?.progress?.bytes
-  }
-  const before = await until(async () => (await bytes()) || undefined, 'a bar', 20_000)
-  const start = performance.now()
-  await agent.close(7_000)
-  const ms = performance.now() - start
-  t.ok(ms < 6_000, `it ended after ${Math.round(ms)} ms, though a house watches`)
-  await agentOf(t, { ollama: sim.url, house: w.house.agents! })
-  const after = await until(
-    async () => ((await bytes()) ?? 0) > before || undefined,
-    'the bar goes on',
-    30_000,
-  )
-  t.ok(after)
-  sim.setMode('ok')
-  await w.fact('transfer.completed')
-  t.same([(await w.facts('transfer.begun')).length, (await w.facts('transfer.failed')).length], [1, 0])
-  t.equal(sim.counters.requests['POST /api/pull'], 2)
-})
+t.test(
+  'an agent that is restarted in the middle of a pull goes on with it',
+  { timeout: 120_000 },
+  async t => {
+    const { w, sim, agent } = await together(t, { sim: { pullBytesPerSec: 4e9 } })
+    sim.setMode('slow', { factor: 80 })
+    await w.post('/quipu/models/pull', { model: MODEL })
+    const bytes = async () => {
+      const [row] = (await (await fetch(`${w.url}/quipu/transfers`)).json()) as Transfer[]
+      return row?.progress?.bytes
+    }
+    const before = await until(async () => (await bytes()) || undefined, 'a bar', 20_000)
+    const start = performance.now()
+    await agent.close(7_000)
+    const ms = performance.now() - start
+    t.ok(ms < 6_000, `it ended after ${Math.round(ms)} ms, though a house watches`)
+    await agentOf(t, { ollama: sim.url, house: w.house.agents! })
+    const after = await until(
+      async () => ((await bytes()) ?? 0) > before || undefined,
+      'the bar goes on',
+      30_000,
+    )
+    t.ok(after)
+    sim.setMode('ok')
+    await w.fact('transfer.completed')
+    t.same([(await w.facts('transfer.begun')).length, (await w.facts('transfer.failed')).length], [1, 0])
+    t.equal(sim.counters.requests['POST /api/pull'], 2)
+  },
+)

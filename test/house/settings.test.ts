@@ -27,8 +27,10 @@ t.test('a queue that is made shorter refuses the next request, and made longer t
   await set(w.url, 'attempts-max', '7')
   await waits(2)
   const [first, second] = await w.facts('request.admitted')
-  t.equal(first!.data.expiresAt - first!.at, 600_000, 'who waits keeps what it was admitted with')
-  t.same([second!.data.expiresAt - second!.at, second!.data.attemptsMax], [3_600_000, 7])
+  // The clock is read for each of the two.
+  const [soon, late] = [first!, second!].map(({ at, data }) => Math.round((data.expiresAt - at) / 1_000))
+  t.equal(soon, 600, 'who waits keeps what it was admitted with')
+  t.same([late, second!.data.attemptsMax], [3_600, 7])
   stop.abort()
 })
 
