@@ -1,5 +1,6 @@
 /** `quipu checkpoint`: what the journal of a running house is now, signed; the key that signs, and another one. */
-import type { Rotated, Told } from '../gateway/schema.ts'
+import type { Rotated } from '../gateway/schema/journal.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { type Client, clientOf } from './client.ts'
 import { nearest } from './nearest.ts'
 import { houseOptions } from './settings.ts'

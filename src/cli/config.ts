@@ -1,6 +1,7 @@
 /** `quipu config`: every knob, what it is set to, and who set it; and those that are turned while a house runs. */
 import { knobNames, knobs, readConfig, shown, variableOf } from '../config.ts'
-import type { Setting, SettingChange, Told } from '../gateway/schema.ts'
+import type { Setting, SettingChange } from '../gateway/schema/settings.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { type Client, clientOf } from './client.ts'
 import { deedIn } from './deed.ts'
 import { nearest } from './nearest.ts'

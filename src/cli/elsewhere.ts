@@ -1,6 +1,7 @@
 /** A verb that works on a folder asks the house that runs on it, and no other that may be found at the address. */
 import { Failure } from '../failure.ts'
-import type { Index, Told } from '../gateway/schema.ts'
+import type { Index } from '../gateway/schema/house.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { identify } from '../journal/folder.ts'
 import type { Client } from './client.ts'
 

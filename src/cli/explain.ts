@@ -2,7 +2,8 @@
 
 import { readFile } from 'node:fs/promises'
 import { Failure } from '../failure.ts'
-import type { Hindsight, Told, Why } from '../gateway/schema.ts'
+import type { Hindsight, Why } from '../gateway/schema/why.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import type { Entry } from '../journal/journal.ts'
 import { type Client, clientOf } from './client.ts'
 import { dataWords } from './facts.ts'

@@ -1,5 +1,7 @@
 /** What an agent told of its machine, as people read it. Pure. What was not told is unknown, and never 0. */
-import type { Node, NodeStatus, Told } from '../gateway/schema.ts'
+import type { NodeStatus } from '../gateway/schema/agents.ts'
+import type { Node } from '../gateway/schema/nodes.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { type Bars, barOf } from './bars.ts'
 import { countOf, durationOf, sizeOf } from './quantities.ts'
 

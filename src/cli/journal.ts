@@ -1,5 +1,6 @@
 /** `quipu journal`: the facts of a running house, page by page. */
-import type { Index, Told } from '../gateway/schema.ts'
+import type { Index } from '../gateway/schema/house.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import type { Entry } from '../journal/journal.ts'
 import { type Client, clientOf } from './client.ts'
 import { factLine } from './facts.ts'

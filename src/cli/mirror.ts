@@ -1,5 +1,6 @@
 /** `quipu mirror`: how far the copy in Kafka has come, and what is in its way. */
-import type { Mirror, Told } from '../gateway/schema.ts'
+import type { Mirror } from '../gateway/schema/journal.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { clientOf } from './client.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'

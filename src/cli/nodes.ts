@@ -1,7 +1,8 @@
 /** `quipu nodes`: which nodes the house has, and what people do with them. */
 import { systemClock } from '../clock.ts'
 import { hours as hoursOf, nodeSpec, terminalOf, weight as weightOf } from '../config.ts'
-import type { NodeInFull, Told } from '../gateway/schema.ts'
+import type { NodeInFull } from '../gateway/schema/nodes.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { barsOf } from './bars.ts'
 import { type Client, clientOf } from './client.ts'
 import { deedIn } from './deed.ts'

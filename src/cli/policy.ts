@@ -1,6 +1,7 @@
 /** `quipu policy`: what people want of each model, and how they say so. */
 import { Failure } from '../failure.ts'
-import type { NewPolicy, Policy, Given as Taken, Told } from '../gateway/schema.ts'
+import type { NewPolicy, Policy } from '../gateway/schema/policies.ts'
+import type { Given as Taken, Told } from '../gateway/schema/words.ts'
 import { type Client, clientOf } from './client.ts'
 import { deedIn } from './deed.ts'
 import { nearest } from './nearest.ts'

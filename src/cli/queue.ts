@@ -1,5 +1,6 @@
 /** `quipu queue`: who waits, in which order, and for what. */
-import type { Told, Waiting } from '../gateway/schema.ts'
+import type { Waiting } from '../gateway/schema/queue.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { clientOf } from './client.ts'
 import { durationOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'

@@ -1,5 +1,6 @@
 /** `quipu requests`: the open requests and the last ones, newest first. */
-import type { Request, Told } from '../gateway/schema.ts'
+import type { Request } from '../gateway/schema/requests.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { clientOf } from './client.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'

@@ -1,7 +1,8 @@
 /** `quipu subscriptions`: who reads the journal with a mark that the house keeps, and what people do about it. */
 import { readFile } from 'node:fs/promises'
 import { durationMs } from '../config.ts'
-import type { Subscription, Told } from '../gateway/schema.ts'
+import type { Subscription } from '../gateway/schema/subscriptions.ts'
+import type { Told } from '../gateway/schema/words.ts'
 import { type Client, clientOf } from './client.ts'
 import { deedIn } from './deed.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'

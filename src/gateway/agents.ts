@@ -6,7 +6,8 @@ import type { Engine } from '../engine/engine.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Agent, TrustedProjection } from '../projections/trusted.ts'
 import { doors, hang } from './doors.ts'
-import type { AgentRow, Told } from './schema.ts'
+import type { AgentRow } from './schema/agents.ts'
+import type { Told } from './schema/words.ts'
 import { speakJson, whenWritten, whileWritable } from './writing.ts'
 
 export interface AgentDoorsNeeds {

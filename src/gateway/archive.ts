@@ -5,7 +5,8 @@ import type { Journal } from '../journal/journal.ts'
 import type { ArchiveProjection } from '../projections/archive.ts'
 import type { Manners } from './control.ts'
 import { doors, hang } from './doors.ts'
-import type { Archive, Before, Given, Told } from './schema.ts'
+import type { Archive, Before } from './schema/journal.ts'
+import type { Given, Told } from './schema/words.ts'
 
 export interface ArchiveNeeds {
   readonly journal: Journal

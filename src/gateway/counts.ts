@@ -2,7 +2,8 @@
 import type { Clock } from '../clock.ts'
 import { type EndingsProjection, lastHour, lastMinute } from '../projections/endings.ts'
 import type { RequestsProjection } from '../projections/requests.ts'
-import type { QueueStats, Told } from './schema.ts'
+import type { QueueStats } from './schema/queue.ts'
+import type { Told } from './schema/words.ts'
 
 export interface CountNeeds {
   readonly clock: Clock

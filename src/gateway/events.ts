@@ -19,7 +19,8 @@ import type { Naming } from '../naming.ts'
 import { doors, hang } from './doors.ts'
 import { type Known, verify } from './known.ts'
 import { type Form, line, Pieces, sse } from './pieces.ts'
-import { type EventsQuery, type Given, JOURNAL_LIMIT } from './schema.ts'
+import { type EventsQuery, JOURNAL_LIMIT } from './schema/journal.ts'
+import type { Given } from './schema/words.ts'
 import { STALL_MS, Writer } from './writer.ts'
 
 export interface EventsNeeds {

@@ -10,7 +10,8 @@ import { keyOf, lineup } from '../projections/queue.ts'
 import type { Open } from '../projections/requests.ts'
 import type { Moment } from '../projections/views.ts'
 import { type Comparison, comparisonOf, type Otherwise } from './compare.ts'
-import type { Hindsight as Answer, Told } from './schema.ts'
+import type { Hindsight as Answer } from './schema/why.ts'
+import type { Told } from './schema/words.ts'
 import { dataOf, list, roughly } from './why.ts'
 
 type LookBack = Told<typeof Answer>

@@ -4,7 +4,8 @@
  */
 import { replicaParts } from '../../machines/replica.ts'
 import type { Entry } from '../journal/journal.ts'
-import type { Told, Why } from './schema.ts'
+import type { Why } from './schema/why.ts'
+import type { Told } from './schema/words.ts'
 import { dataOf, list, roughly } from './why.ts'
 
 type Meanwhile = NonNullable<Told<typeof Why>['meanwhile']>

@@ -4,7 +4,8 @@ import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Journal } from '../journal/journal.ts'
 import { doors, hang } from './doors.ts'
-import type { Mirror, Told } from './schema.ts'
+import type { Mirror } from './schema/journal.ts'
+import type { Told } from './schema/words.ts'
 import { speakJson } from './writing.ts'
 
 export interface MirrorDoorNeeds {

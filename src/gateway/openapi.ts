@@ -1,6 +1,8 @@
 /** /quipu/openapi.json: the table of doors written out as OpenAPI 3.1. Pure. */
 import { type Door, doors } from './doors.ts'
-import { Problem, shapes, type TSchema } from './schema.ts'
+import { Problem } from './schema/house.ts'
+import { shapes } from './schema/shapes.ts'
+import type { TSchema } from './schema/words.ts'
 
 interface Property {
   readonly description?: string

@@ -9,7 +9,8 @@ import type { Fleet, FleetNode } from '../projections/fleet.ts'
 import type { Policies } from '../projections/policies.ts'
 import type { Residency } from '../projections/residency.ts'
 import { keepAliveSeconds } from './keepalive.ts'
-import type { Given, NewPolicy, Policy, Told } from './schema.ts'
+import type { NewPolicy, Policy } from './schema/policies.ts'
+import type { Given, Told } from './schema/words.ts'
 
 export interface PolicyNeeds {
   readonly fleet: Fleet

@@ -5,7 +5,8 @@ import { canonicalName } from '../../machines/name.ts'
 import type { Manners } from './control.ts'
 import { doors, hang } from './doors.ts'
 import { modelNamed } from './policies.ts'
-import type { ModelStanding, Optimized, Pulled, Removed, Synced, Told, Transfer } from './schema.ts'
+import type { ModelStanding, Optimized, Pulled, Removed, Synced, Transfer } from './schema/models.ts'
+import type { Told } from './schema/words.ts'
 
 /** Whatever it is asked to do, it throws a Refusal where it will not. */
 export interface RegistryLike {

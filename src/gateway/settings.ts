@@ -8,7 +8,8 @@ import { isLive, liveKnob, readValue, understands } from '../live.ts'
 import { type Change, type SettingsProjection, valuesAfter } from '../projections/settings.ts'
 import type { Manners } from './control.ts'
 import { doors, hang } from './doors.ts'
-import { HISTORY_LIMIT, type Setting, type SettingChange, type Told } from './schema.ts'
+import { HISTORY_LIMIT, type Setting, type SettingChange } from './schema/settings.ts'
+import type { Told } from './schema/words.ts'
 
 export interface SettingsNeeds {
   readonly engine: Engine

@@ -4,7 +4,8 @@ import type { Engine } from '../engine/engine.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import { type Naming, writtenNames } from '../naming.ts'
 import { type Asked, doors, hang } from './doors.ts'
-import type { Subscription, Told } from './schema.ts'
+import type { Subscription } from './schema/subscriptions.ts'
+import type { Told } from './schema/words.ts'
 import { speakJson, whenWritten, whileWritable } from './writing.ts'
 
 type View = Told<typeof Subscription>

@@ -27,8 +27,8 @@ import {
   type ServerStatsTable,
   type ServersTable,
   TABLE_LIMIT,
-  type Told,
-} from './schema.ts'
+} from './schema/tables.ts'
+import type { Told } from './schema/words.ts'
 import type { NodeVitals } from './views.ts'
 
 /** What the sampler keeps; see stats/sampler.ts. */

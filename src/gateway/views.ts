@@ -13,7 +13,11 @@ import type { History } from '../projections/history.ts'
 import { keyOf, lineup, oldestOf } from '../projections/queue.ts'
 import { type Open, type RequestsProjection, runningOn, waitingFor } from '../projections/requests.ts'
 import type { Replica, Residency } from '../projections/residency.ts'
-import type { Model, Node, NodeInFull, NodeStatus, Told, Waiting } from './schema.ts'
+import type { NodeStatus } from './schema/agents.ts'
+import type { Model } from './schema/models.ts'
+import type { Node, NodeInFull } from './schema/nodes.ts'
+import type { Waiting } from './schema/queue.ts'
+import type { Told } from './schema/words.ts'
 import { isOpen, type RequestSummary, roughly, type Story, summary, touched, waiting } from './why.ts'
 
 /** What a node said last; see fleet/vitals.ts. */

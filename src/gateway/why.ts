@@ -5,7 +5,9 @@
 import { replicaParts } from '../../machines/replica.ts'
 import type { Candidate } from '../../machines/request.ts'
 import type { Entry } from '../journal/journal.ts'
-import type { Request, Told, Why } from './schema.ts'
+import type { Request } from './schema/requests.ts'
+import type { Why } from './schema/why.ts'
+import type { Told } from './schema/words.ts'
 
 export type RequestSummary = Told<typeof Request>
 export type Story = Told<typeof Why>

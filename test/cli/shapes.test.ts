@@ -1,41 +1,36 @@
 /** The answers the other tests of the command line live on are ones that a house gives. */
 import t from 'tap'
+import { NodeStatus } from '../../src/gateway/schema/agents.ts'
+import { misfits } from '../../src/gateway/schema/check.ts'
+import { Index } from '../../src/gateway/schema/house.ts'
+import { Jobs } from '../../src/gateway/schema/jobs.ts'
+import { Entry, Mirror } from '../../src/gateway/schema/journal.ts'
 import {
-  ConfigTable,
-  Diff,
-  Entry,
-  Hindsight,
-  Index,
-  InferenceQueueTable,
-  Jobs,
-  Mirror,
   ModelStandings,
   Models,
-  ModelsTable,
-  misfits,
-  NodeInFull,
-  NodeStatus,
-  Nodes,
   Optimized,
-  Policies,
   Pulled,
-  Queue,
-  QueueStats,
   Removed,
-  RequestInFull,
-  RequestStatsTable,
-  Requests,
-  ServerStatsTable,
-  ServersTable,
-  SettingChanges,
-  Settings,
-  State,
-  Subscriptions,
   Synced,
   Transfers,
-  type TSchema,
-  Why,
-} from '../../src/gateway/schema.ts'
+} from '../../src/gateway/schema/models.ts'
+import { NodeInFull, Nodes } from '../../src/gateway/schema/nodes.ts'
+import { Diff, State } from '../../src/gateway/schema/past.ts'
+import { Policies } from '../../src/gateway/schema/policies.ts'
+import { Queue, QueueStats } from '../../src/gateway/schema/queue.ts'
+import { RequestInFull, Requests } from '../../src/gateway/schema/requests.ts'
+import { SettingChanges, Settings } from '../../src/gateway/schema/settings.ts'
+import { Subscriptions } from '../../src/gateway/schema/subscriptions.ts'
+import {
+  ConfigTable,
+  InferenceQueueTable,
+  ModelsTable,
+  RequestStatsTable,
+  ServerStatsTable,
+  ServersTable,
+} from '../../src/gateway/schema/tables.ts'
+import { Hindsight, Why } from '../../src/gateway/schema/why.ts'
+import type { TSchema } from '../../src/gateway/schema/words.ts'
 import * as recorded from './recorded.ts'
 import { busy, heard, mute } from './top/pictures.ts'
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Failure } from '../../src/failure.ts'
 import { type Door, doors as table } from '../../src/gateway/doors.ts'
-import { misfits } from '../../src/gateway/schema.ts'
+import { misfits } from '../../src/gateway/schema/check.ts'
 import { openDoors, row } from './doors.ts'
 
 t.test('a node is shown as it stands: its work, its models, its breaker, what it last said', async t => {

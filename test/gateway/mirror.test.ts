@@ -1,6 +1,6 @@
 import t from 'tap'
 import { doors } from '../../src/gateway/doors.ts'
-import { misfits } from '../../src/gateway/schema.ts'
+import { misfits } from '../../src/gateway/schema/check.ts'
 import { openDoors } from './doors.ts'
 
 const status = {

@@ -1,6 +1,7 @@
 /** The doors of named subscriptions, as a program meets them. */
 import t from 'tap'
-import { misfits, Subscription, Subscriptions, TakenFacts } from '../../src/gateway/schema.ts'
+import { misfits } from '../../src/gateway/schema/check.ts'
+import { Subscription, Subscriptions, TakenFacts } from '../../src/gateway/schema/subscriptions.ts'
 import { openDoors } from './doors.ts'
 
 const alive = setInterval(() => {}, 1_000)

@@ -1,5 +1,6 @@
 /** How far a model has come on each node, a line a node. Pure. */
-import type { Told, Transfer } from '../../gateway/schema.ts'
+import type { Transfer } from '../../gateway/schema/models.ts'
+import type { Told } from '../../gateway/schema/words.ts'
 import { barOf, UNICODE } from '../bars.ts'
 import { durationOf, sizeOf } from '../quantities.ts'
 import { plain } from '../terminal.ts'

@@ -1,5 +1,6 @@
 /** `quipu models ls`: as `ollama list`, for the whole fleet. */
-import type { Model, Told } from '../../gateway/schema.ts'
+import type { Model } from '../../gateway/schema/models.ts'
+import type { Told } from '../../gateway/schema/words.ts'
 import type { Client } from '../client.ts'
 import { sizeOf } from '../quantities.ts'
 import { sayTable } from '../table.ts'

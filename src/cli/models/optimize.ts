@@ -1,5 +1,6 @@
 /** `quipu models optimize`: where a copy more, or one less, would serve better. */
-import type { Optimized, Told } from '../../gateway/schema.ts'
+import type { Optimized } from '../../gateway/schema/models.ts'
+import type { Told } from '../../gateway/schema/words.ts'
 import type { Client } from '../client.ts'
 import { sayTable } from '../table.ts'
 import { say, sayJson } from '../terminal.ts'

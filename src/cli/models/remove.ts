@@ -1,5 +1,6 @@
 /** `quipu models rm`: removes a model from nodes. */
-import type { Removed, Told } from '../../gateway/schema.ts'
+import type { Removed } from '../../gateway/schema/models.ts'
+import type { Told } from '../../gateway/schema/words.ts'
 import type { Client } from '../client.ts'
 import { plain, say, sayJson } from '../terminal.ts'
 import type { Given } from '../verb.ts'

@@ -1,6 +1,7 @@
 /** `quipu models status`: what policies want of each model, what there is, and what will be done about it. */
 import { terminalOf } from '../../config.ts'
-import type { ModelStanding, Told } from '../../gateway/schema.ts'
+import type { ModelStanding } from '../../gateway/schema/models.ts'
+import type { Told } from '../../gateway/schema/words.ts'
 import { barsOf } from '../bars.ts'
 import type { Client } from '../client.ts'
 import { countOf, sizeOf } from '../quantities.ts'

@@ -1,5 +1,6 @@
 /** `quipu models sync`: makes true what policies want of copies, now. */
-import type { Synced, Told } from '../../gateway/schema.ts'
+import type { Synced } from '../../gateway/schema/models.ts'
+import type { Told } from '../../gateway/schema/words.ts'
 import type { Client } from '../client.ts'
 import { sayTable } from '../table.ts'
 import { plain, say, sayJson } from '../terminal.ts'

@@ -1,5 +1,9 @@
 /** What `quipu top` shows: what a house said of itself at one moment, and what somebody wants to see of it. Plain data. */
-import type { Index, Model, Node, QueueStats, Told, Transfer, Waiting } from '../../gateway/schema.ts'
+import type { Index } from '../../gateway/schema/house.ts'
+import type { Model, Transfer } from '../../gateway/schema/models.ts'
+import type { Node } from '../../gateway/schema/nodes.ts'
+import type { QueueStats, Waiting } from '../../gateway/schema/queue.ts'
+import type { Told } from '../../gateway/schema/words.ts'
 import type { Heard } from '../hardware.ts'
 
 export type HouseRow = Told<typeof Index>

@@ -2,7 +2,8 @@
 import { canonicalName } from '../../../machines/name.ts'
 import type { Deliveries } from '../../projections/deliveries.ts'
 import type { Job, JobsProjection } from '../../projections/jobs.ts'
-import type { Job as JobShape, Told } from '../schema.ts'
+import type { Job as JobShape } from '../schema/jobs.ts'
+import type { Told } from '../schema/words.ts'
 
 export type JobView = Told<typeof JobShape>
 

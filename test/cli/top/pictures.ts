@@ -1,7 +1,8 @@
 /** Houses to look at: with agents that know much, little and nothing, with names that nobody should have given. */
 
 import type { ModelRow, NodeRow, Picture, TransferRow, WaitingRow } from '../../../src/cli/top/picture.ts'
-import type { NodeStatus, Told } from '../../../src/gateway/schema.ts'
+import type { NodeStatus } from '../../../src/gateway/schema/agents.ts'
+import type { Told } from '../../../src/gateway/schema/words.ts'
 import * as recorded from '../recorded.ts'
 
 export const AT = Date.UTC(2026, 0, 31, 9, 6, 7, 250)

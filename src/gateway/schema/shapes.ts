@@ -1,0 +1,118 @@
+/** The shapes by their names in the OpenAPI document, in the order in which it lists them. */
+import type { TSchema } from 'typebox'
+import { NodeStatus } from './agents.ts'
+import { Health, Index, Problem } from './house.ts'
+import { Job, NewJob } from './jobs.ts'
+import { Entry, Forgotten, Mirror, Rotated } from './journal.ts'
+import {
+  Model,
+  ModelStanding,
+  NewPull,
+  Optimize,
+  Optimized,
+  Pulled,
+  Removal,
+  Removed,
+  Sync,
+  Synced,
+  Transfer,
+} from './models.ts'
+import { NewNode, Node, NodeGone, NodeInFull } from './nodes.ts'
+import { NewPolicy, Policy, PolicyGone } from './policies.ts'
+import {
+  CleanedUp,
+  Completion,
+  Extended,
+  Extension,
+  GivingUp,
+  Lease,
+  QueueStats,
+  Settled,
+  Take,
+  Waiting,
+} from './queue.ts'
+import { Request, RequestInFull } from './requests.ts'
+import { NewValue, Rollback, Setting, SettingChange } from './settings.ts'
+import {
+  AckFacts,
+  ExtendFacts,
+  NewSubscription,
+  Place,
+  Subscription,
+  SubscriptionGone,
+  TakeFacts,
+  TakenFacts,
+} from './subscriptions.ts'
+import {
+  ConfigRow,
+  InferenceQueueRow,
+  ModelRow,
+  RequestStatsRow,
+  ServerRow,
+  ServerStatsRow,
+} from './tables.ts'
+import { Candidate, Hindsight, Why } from './why.ts'
+
+export const shapes: Readonly<Record<string, TSchema>> = {
+  AckFacts,
+  Candidate,
+  ConfigRow,
+  CleanedUp,
+  Completion,
+  Entry,
+  ExtendFacts,
+  Extended,
+  Extension,
+  GivingUp,
+  Health,
+  Index,
+  InferenceQueueRow,
+  Job,
+  Lease,
+  Mirror,
+  Model,
+  ModelRow,
+  ModelStanding,
+  NewJob,
+  NewNode,
+  NewValue,
+  NewPolicy,
+  NewPull,
+  NewSubscription,
+  Node,
+  NodeGone,
+  NodeInFull,
+  NodeStatus,
+  Place,
+  Policy,
+  PolicyGone,
+  Optimize,
+  Optimized,
+  Problem,
+  Pulled,
+  QueueStats,
+  Removal,
+  Removed,
+  Request,
+  RequestInFull,
+  RequestStatsRow,
+  Rollback,
+  ServerRow,
+  ServerStatsRow,
+  Setting,
+  SettingChange,
+  Rotated,
+  Settled,
+  Subscription,
+  SubscriptionGone,
+  Sync,
+  Synced,
+  Take,
+  TakeFacts,
+  TakenFacts,
+  Transfer,
+  Waiting,
+  Why,
+  Hindsight,
+  Forgotten,
+}
