@@ -125,7 +125,7 @@ export const Rotated = Type.Object({
   seq: whole('the fact that says so'),
 })
 
-export const ArchiveFile = Type.Object({
+const ArchiveFile = Type.Object({
   file: text('its name'),
   first: whole('seq of its first fact'),
   last: whole('seq of its last fact'),

@@ -70,7 +70,7 @@ export const FinishedQuery = query({
 
 // ── what goes out ──────────────────────────────────────────────────────────────────────────────────────────────
 
-export const Tokens = Type.Object({
+const Tokens = Type.Object({
   promptTokens: whole('of the question'),
   outputTokens: whole('of the answer'),
 })
