@@ -1,7 +1,7 @@
 /** `quipu nodes`: which nodes the house has, and what people do with them. */
 import { systemClock } from '../clock.ts'
 import { hours as hoursOf, nodeSpec, terminalOf, weight as weightOf } from '../config.ts'
-import type { NodeInFull } from '../gateway/schema/nodes.ts'
+import type { NodeGone, NodeInFull } from '../gateway/schema/nodes.ts'
 import type { Told } from '../gateway/schema/words.ts'
 import { barsOf } from './bars.ts'
 import { type Client, clientOf } from './client.ts'
@@ -296,7 +296,8 @@ export function turned(
 }
 
 async function remove(client: Client, { switches }: Given, name: string): Promise<void> {
-  const gone = await client.ask<{ readonly name: string }>(pathOf(name), { method: 'DELETE' })
+  const gone = await client.ask<Told<typeof NodeGone>>(pathOf(name), { method: 'DELETE' })
   if (switches.has('json')) return sayJson(gone)
-  say(plain(`${gone.name} is forgotten`))
+  const back = 'until its agent attaches again: end that there, or send it away with quipu pki revoke'
+  say(plain(gone.returns ? `${gone.name} is forgotten ${back} ${gone.name}` : `${gone.name} is forgotten`))
 }

@@ -29,6 +29,7 @@ import { Trail } from './trail.ts'
 import {
   allModels,
   allNodes,
+  goneNode,
   nodeStatus,
   oneNode,
   outlook,
@@ -148,8 +149,10 @@ export const control: FastifyPluginAsync<ControlNeeds> = async (app, needs) => {
   hang(
     app,
     doors.removeNode,
-    ({ params: { name }, by }) =>
-      change(name, 'node.remove', by, () => ({ name, standing: 'removed' }) as const),
+    ({ params, by }) => {
+      const gone = goneNode(needs, node(params.name))
+      return change(gone.name, 'node.remove', by, () => gone)
+    },
     write,
   )
   hang(

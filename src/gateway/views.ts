@@ -5,6 +5,7 @@ import type { Candidate } from '../../machines/request.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
+import { AGENT } from '../fleet/agents.ts'
 import type { BreakersProjection } from '../projections/breakers.ts'
 import type { Catalog } from '../projections/catalog.ts'
 import { type EstimatesProjection, seenOf } from '../projections/estimates.ts'
@@ -15,7 +16,7 @@ import { type Open, type RequestsProjection, runningOn, waitingFor } from '../pr
 import type { Replica, Residency } from '../projections/residency.ts'
 import type { NodeStatus } from './schema/agents.ts'
 import type { Model } from './schema/models.ts'
-import type { Node, NodeInFull } from './schema/nodes.ts'
+import type { Node, NodeGone, NodeInFull } from './schema/nodes.ts'
 import type { Waiting } from './schema/queue.ts'
 import type { Told } from './schema/words.ts'
 import { isOpen, type RequestSummary, roughly, type Story, summary, touched, waiting } from './why.ts'
@@ -94,6 +95,15 @@ export function oneNode(needs: ViewNeeds, name: string): Told<typeof NodeInFull>
     ...(equipment !== undefined && { equipment }),
     replicas: replicasOn(needs, name),
   }
+}
+
+/** Once it is removed. */
+export function goneNode(
+  needs: ViewNeeds,
+  { name, url }: { name: string; url: string },
+): Told<typeof NodeGone> {
+  const returns = url.startsWith(AGENT) && needs.agents.up(name)
+  return { name, standing: 'removed', ...(returns && { returns }) }
 }
 
 /** Of a node that there is. */

@@ -86,6 +86,16 @@ t.test(
   },
 )
 
+t.test('whoever removes a node whose agent is attached is told that this brings it back', async t => {
+  const { w, sim, agent } = await together(t)
+  const removed = await fetch(`${w.url}/quipu/nodes/n1`, { method: 'DELETE' })
+  t.same(await removed.json(), { name: 'n1', standing: 'removed', returns: true })
+  t.same(await (await fetch(`${w.url}/quipu/nodes`)).json(), [])
+  await agent.close(0)
+  await agentOf(t, { ollama: sim.url, house: w.house.agents! })
+  await w.fact('node.registered', ({ seq }) => seq > 5)
+})
+
 t.test('when the house is away, its agent comes back by itself', async t => {
   const { w, sim } = await together(t)
   const port = w.house.agents!.split(':')[1]!

@@ -183,4 +183,8 @@ export const NodeInFull = Type.Object({
   replicas: replicasHere,
 })
 
-export const NodeGone = Type.Object({ name: text('what it was called'), standing: word(['removed'], 'gone') })
+export const NodeGone = Type.Object({
+  name: text('what it was called'),
+  standing: word(['removed'], 'gone'),
+  returns: maybe(yes('its agent is attached still, and brings it back when it attaches the next time')),
+})
