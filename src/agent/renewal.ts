@@ -7,6 +7,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
+import { LOOK_MS } from '../pki/authority.ts'
 import type { Identity, Papers } from '../pki/papers.ts'
 import { describe, newRequest } from '../pki/request.ts'
 import type { IssuedCertificate } from '../rpc/messages.ts'
@@ -39,12 +40,19 @@ export class Renewal {
 
   start(): void {
     const { issuedAt, until } = this.#described()
-    this.#again(until - (until - issuedAt) / 3 - this.#needs.clock.now())
+    this.#wait(until - (until - issuedAt) / 3)
   }
 
   close(): void {
     this.#closed = true
     this.#timer?.cancel()
+  }
+
+  /** Certificates end by the clock on the wall, and timers stand still while a laptop sleeps: so it looks again and again. */
+  #wait(dueAt: number): void {
+    const left = dueAt - this.#needs.clock.now()
+    if (left <= LOOK_MS) this.#again(left)
+    else if (!this.#closed) this.#timer = this.#needs.clock.after(LOOK_MS, () => this.#wait(dueAt))
   }
 
   #again(ms: number): void {

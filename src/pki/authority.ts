@@ -29,6 +29,8 @@ const HOUSE_MS = 7 * DAY_MS
  */
 export const BACKDATED_MS = { authority: DAY_MS, house: DAY_MS, node: 300_000 }
 export const KEY_MODE = 0o600
+/** How often, at least, to look at the clock for what is due in days. */
+export const LOOK_MS = 600_000
 
 export const pkiIn = (data: string): string => join(data, 'pki')
 export const keyIn = (dir: string): string => join(dir, 'key')
@@ -149,6 +151,8 @@ export class HousePapers {
   readonly papers: Papers
   readonly #authority: Authority
   readonly #clock: Clock
+  #madeAt = 0
+  #dueAt = 0
   #timer: Timer | undefined
 
   constructor(authority: Authority, clock: Clock) {
@@ -165,15 +169,26 @@ export class HousePapers {
     const { publicKey, privateKey } = generateKeyPairSync('ed25519')
     const now = this.#clock.now()
     const issued = this.#authority.issue({ role: 'house' }, publicKey, { now, lifetimeMs: HOUSE_MS })
-    this.#timer = this.#clock.after(((issued.until - now) * 2) / 3, () => this.#renew())
+    this.#madeAt = now
+    this.#dueAt = now + ((issued.until - now) * 2) / 3
+    this.#wait()
     // With the authority's own, so that who joins can hold it against the token.
     const certificate = issued.certificate + this.#authority.certificate
     return { key: pemOf(privateKey), certificate, authority: this.#authority.certificate }
   }
 
+  /** Certificates end by the clock on the wall, and timers stand still while a machine sleeps: so it looks again and again. */
+  #wait(): void {
+    const left = Math.max(this.#dueAt - this.#clock.now(), 0)
+    this.#timer = this.#clock.after(Math.min(left, LOOK_MS), () => this.#look())
+  }
+
   /** An authority at its end signs nothing more: then the last papers hold as long as they do. */
-  #renew(): void {
-    if (this.#clock.now() < this.#authority.until) this.papers.replace(this.#fresh())
+  #look(): void {
+    const now = this.#clock.now()
+    // Before they were made: the clock was wrong then, and they say so.
+    if (now >= this.#madeAt && now < this.#dueAt) return this.#wait()
+    if (now < this.#authority.until) this.papers.replace(this.#fresh())
   }
 }
 

@@ -14,9 +14,11 @@ async function given(t: Test) {
   const papers = new Papers({ key, certificate: issued.certificate, authority: issued.authority })
   const [steps, warnings] = [[] as string[], [] as string[]]
   const trouble: { away?: true; disk?: true; other?: true } = {}
+  /** Of the agent's machine: its clock goes on meanwhile, and its timers do not. */
+  const slept = { ms: 0 }
   const principal = (identity: Identity) => w.principal(identity.certificate, 'a')
   const renewal = new Renewal({
-    clock: w.clock,
+    clock: { ...w.clock, now: () => w.clock.now() + slept.ms },
     papers,
     async renew(csr) {
       if (trouble.away) throw new Failure('rpc.broken', 'the house is away', { retryable: true })
@@ -34,7 +36,7 @@ async function given(t: Test) {
   t.teardown(() => renewal.close())
   renewal.start()
   const serial = (): string => new X509Certificate(papers.present.certificate).serialNumber
-  return { ...w, papers, renewal, steps, warnings, trouble, serial }
+  return { ...w, papers, renewal, steps, warnings, trouble, slept, serial }
 }
 
 t.test('a certificate is renewed at two thirds of its time: asked, saved, then shown', async t => {
@@ -48,6 +50,17 @@ t.test('a certificate is renewed at two thirds of its time: asked, saved, then s
   t.equal(trusted.state.get('a')!.certificate!.serial, serial())
   await clock.advance(40 * DAY_MS)
   t.equal(steps.length, 9)
+  t.same(warnings, [])
+})
+
+t.test('a laptop that sleeps most of the time renews in time all the same', async t => {
+  const { clock, steps, slept, warnings } = await given(t)
+  for (let day = 1; day <= 7; day += 1) {
+    await clock.advance(DAY_MS)
+    slept.ms += 2 * DAY_MS
+  }
+  await clock.advance(3_600_000)
+  t.same(steps, ['renew', 'save', 'redial'])
   t.same(warnings, [])
 })
 

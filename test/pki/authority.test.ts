@@ -140,6 +140,27 @@ t.test('what the house shows is new at two thirds of its time, and its key is on
   t.equal(shown.length, 7)
 })
 
+t.test('what the house shows holds after a sleep, and after its clock was put right', async t => {
+  const clock = virtualClock()
+  const authority = await makeAuthority(folder(t), clock)
+  // While a machine sleeps its clock goes on, and its timers do not.
+  let ahead = 0
+  const house = new HousePapers(authority, { ...clock, now: () => clock.now() + ahead })
+  t.teardown(() => house.close())
+  const holds = (): boolean => {
+    const { validFromDate, validToDate } = new X509Certificate(house.papers.present.certificate)
+    const now = clock.now() + ahead
+    return validFromDate.getTime() <= now && now < validToDate.getTime()
+  }
+  for (ahead of [0, 4, 8, 30].map(days => days * DAY_MS)) {
+    await clock.advance(DAY_MS)
+    t.ok(holds(), `${ahead / DAY_MS} days of sleep`)
+  }
+  ahead = 2 * DAY_MS
+  await clock.advance(3_600_000)
+  t.ok(holds(), 'a clock that was a month ahead')
+})
+
 t.test('OpenSSL takes what is made, by its strictest rules', async t => {
   const dir = folder(t)
   const authority = await makeAuthority(dir, { ...clock, now: () => Date.now() })
