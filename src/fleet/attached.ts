@@ -73,6 +73,8 @@ interface Waiting {
 interface Idle {
   readonly stream: Stream
   take(ears: Ears<Answer>): void
+  /** Breaks it off, of which it hears nothing more itself: nothing of it may be kept. */
+  cancel(): void
 }
 
 export class Attached {
@@ -121,6 +123,10 @@ export class Attached {
       stream,
       take(ears) {
         taken = ears
+      },
+      cancel() {
+        leave()
+        stream.cancel()
       },
     }
     const greet = async (hello: Hello): Promise<void> => {
@@ -187,7 +193,7 @@ export class Attached {
     }
     const idle = agent.idle.pop()
     if (idle !== undefined) {
-      got(this.#lent(node, agent, idle))
+      got(lent(idle))
       return () => {}
     }
     if (agent.waiting.size >= WAITING_MAX) {
@@ -201,7 +207,7 @@ export class Attached {
     const wait: Waiting = {
       got: next => {
         giveUp()
-        got(this.#lent(node, this.#agents.get(node)!, next))
+        got(lent(next))
       },
       failed: failure => {
         giveUp()
@@ -249,14 +255,11 @@ export class Attached {
     if (agent.streams.size >= STREAMS_MAX) {
       throw new Failure('agent.busy', `${STREAMS_MAX} streams are enough`, { retryable: true })
     }
+    agent.streams.add(stream)
     if (agent.connection !== stream.connection) {
       agent.connection = stream.connection
-      for (const old of agent.idle.splice(0)) {
-        agent.streams.delete(old.stream)
-        old.stream.cancel()
-      }
+      for (const old of [...agent.idle]) old.cancel()
     }
-    agent.streams.add(stream)
     return agent
   }
 
@@ -310,21 +313,18 @@ export class Attached {
     lines?.delete(line)
     if (lines?.size === 0) this.#lines.delete(node)
   }
+}
 
-  #lent(node: string, agent: Agent, { stream, take }: Idle): Lent {
-    return {
-      put: message => stream.put(message),
-      // The stream's end is the call's; what ends on this side says so in its messages.
-      end() {},
-      refuse: () => stream.cancel(),
-      cancel: () => {
-        this.#leave(node, agent, stream)
-        stream.cancel()
-      },
-      pause: stream.pause,
-      resume: stream.resume,
-      hear: take,
-    }
+function lent({ stream, take, cancel }: Idle): Lent {
+  return {
+    put: message => stream.put(message),
+    // The stream's end is the call's; what ends on this side says so in its messages.
+    end() {},
+    refuse: cancel,
+    cancel,
+    pause: stream.pause,
+    resume: stream.resume,
+    hear: take,
   }
 }
 
