@@ -1,7 +1,7 @@
 /** `quipu agent join`: the agent of this machine gets its certificate, once, with the token that the house has made for it. */
 import { joinHouse } from '../agent/join.ts'
 import { systemClock } from '../clock.ts'
-import { identityIn, writeHouse, writeIdentity } from '../pki/files.ts'
+import { identityIn, tryFolder, writeHouse, writeIdentity } from '../pki/files.ts'
 import { timeOf } from './quantities.ts'
 import { plain, remark, say } from './terminal.ts'
 import { type Given, misused, type Options, textOf } from './verb.ts'
@@ -22,7 +22,12 @@ export async function join(given: Given, dir: string): Promise<void> {
   if (house === undefined || token === undefined) {
     throw misused('quipu agent join needs --house HOST:PORT and --token T, as `quipu pki invite` prints them')
   }
-  const { identity, described } = await joinHouse(systemClock, house, token)
+  // The token works once: what it brings must have a place before it is told.
+  const undo = await tryFolder(dir)
+  const { identity, described } = await joinHouse(systemClock, house, token).catch(async error => {
+    await undo()
+    throw error
+  })
   await writeIdentity(dir, identity)
   await writeHouse(dir, house)
   say(plain(`This is ${described.node} now, for the house at ${house}, until ${timeOf(described.until)}.`))

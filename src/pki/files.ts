@@ -5,7 +5,7 @@
  *                  file, so that a crash while they are renewed leaves the old ones or the new ones
  *   house          where it is: HOST:PORT
  */
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../failure.ts'
 import { replaceFile } from '../replace.ts'
@@ -17,6 +17,8 @@ export const identityIn = (dir: string): string => join(dir, 'identity.pem')
 export const houseIn = (dir: string): string => join(dir, 'house')
 
 const FOLDER_MODE = 0o700
+/** More than an identity takes. */
+const TRIAL_BYTES = 4_096
 const PARTS =
   /^(-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----)\s+(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)\s+(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)\s*$/
 
@@ -51,6 +53,24 @@ export async function readHouse(dir: string): Promise<string | undefined> {
 
 export async function writeHouse(dir: string, address: string): Promise<void> {
   await write(houseIn(dir), `${address}\n`, 0o644)
+}
+
+/**
+ * For whoever is about to be given what is given once: makes the folder, and tries whether it takes an identity. Answers with how
+ * to take the folder away again, where it was not there and nothing came of it. Throws a Failure `agent.disk`.
+ */
+export async function tryFolder(dir: string): Promise<() => Promise<void>> {
+  const trial = join(dir, 'trial')
+  try {
+    const made = await mkdir(dir, { recursive: true, mode: FOLDER_MODE })
+    await replaceFile(trial, [Buffer.alloc(TRIAL_BYTES)], KEY_MODE)
+    await rm(trial)
+    return async () => {
+      if (made !== undefined) await rmdir(dir).catch(() => {})
+    }
+  } catch (cause) {
+    throw new Failure('agent.disk', `${dir} cannot be written: ${(cause as Error).message}`, { cause })
+  }
 }
 
 async function write(path: string, text: string, mode: number): Promise<void> {

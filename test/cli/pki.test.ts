@@ -30,6 +30,8 @@ t.test('an agent is invited, joins, attaches, and is sent away', async t => {
   const token = line.split(' ').at(-1)!
   t.equal(line, `agent join --house ${w.house.agents} --token ${token}`)
 
+  const nowhere = await run(t, [...line.split(' '), '--data', join(data, 'pki', 'key', 'agent')])
+  t.match([nowhere.code, nowhere.err], [1, /cannot be written/], 'and the token is as good as before')
   const joined = await run(t, [...line.split(' '), '--data', home])
   t.same([joined.code, joined.err], [0, ''])
   t.match(joined.out, /This is gpu-1 now/)

@@ -4,7 +4,14 @@ import t from 'tap'
 import { virtualClock } from '../../src/clock.ts'
 import { makeAuthority, pkiIn } from '../../src/pki/authority.ts'
 import { keyOfRequest } from '../../src/pki/certificate.ts'
-import { identityIn, readHouse, readIdentity, writeHouse, writeIdentity } from '../../src/pki/files.ts'
+import {
+  identityIn,
+  readHouse,
+  readIdentity,
+  tryFolder,
+  writeHouse,
+  writeIdentity,
+} from '../../src/pki/files.ts'
 import { newRequest } from '../../src/pki/request.ts'
 
 const clock = virtualClock()
@@ -35,4 +42,14 @@ t.test('an agent keeps who it is in one file, for its own user alone', async t =
     t.match(error, { code: 'agent.identity', message: /join again/ })
     t.notMatch(error.message, /BEGIN/)
   }
+})
+
+t.test('a folder is tried without leaving anything', async t => {
+  const dir = t.testdir({ file: '', there: { house: 'a:1' } })
+  const undo = await tryFolder(join(dir, 'new'))
+  t.same(readdirSync(join(dir, 'new')), [])
+  await undo()
+  await (await tryFolder(join(dir, 'there')))()
+  t.same([readdirSync(dir).sort(), readdirSync(join(dir, 'there'))], [['file', 'there'], ['house']])
+  await t.rejects(tryFolder(join(dir, 'file', 'agent')), { code: 'agent.disk', message: /cannot be written/ })
 })
