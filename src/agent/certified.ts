@@ -14,6 +14,7 @@ export interface CertifiedNeeds {
   readonly papers: Papers
   /** HOST:PORT where it has joined. */
   readonly house: string
+  readonly trySave: () => Promise<unknown>
   readonly save: (identity: Identity) => Promise<void>
   readonly warn: (message: string) => void
 }

@@ -17,6 +17,8 @@ export interface RenewalNeeds {
   readonly papers: Papers
   /** House.Renew, over the line that is up. */
   readonly renew: (csr: string) => Promise<IssuedCertificate>
+  /** Throws a Failure where `save` would. */
+  readonly trySave: () => Promise<unknown>
   /** On the disk, whole, once it resolves. */
   readonly save: (identity: Identity) => Promise<void>
   /** Lines from now on, beside those that are up. */
@@ -60,8 +62,10 @@ export class Renewal {
   }
 
   async #ask(): Promise<void> {
-    const { papers, renew, save, redial, warn, clock } = this.#needs
+    const { papers, renew, trySave, save, redial, warn, clock } = this.#needs
     try {
+      // The house takes the present one for an hour after it has given the next, which must be kept by then.
+      await trySave()
       const { key, csr } = newRequest()
       const { certificate, authority } = await renew(csr)
       const next = { key, certificate, authority }

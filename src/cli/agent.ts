@@ -10,7 +10,7 @@ import { modelsFolders, ollamaEnvironment, readConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { statuses } from '../gateway/refusals.ts'
 import { addressOf, checkAddress } from '../ollama/address.ts'
-import { readHouse, readIdentity, writeIdentity } from '../pki/files.ts'
+import { readHouse, readIdentity, tryFolder, writeIdentity } from '../pki/files.ts'
 import { type Identity, Papers } from '../pki/papers.ts'
 import { describe } from '../pki/request.ts'
 import { remedyOf } from '../rpc/credentials.ts'
@@ -169,10 +169,11 @@ async function who(given: Given, warn: (message: string) => void): Promise<Who> 
   const house = textOf(given, 'house') ?? home
   if (house === undefined) throw misused('say where the house is with --house HOST:PORT')
   const papers = new Papers(identity)
+  const trySave = (): Promise<unknown> => tryFolder(dir)
   const save = (next: Identity): Promise<void> => writeIdentity(dir, next)
   return {
     name: node,
-    introductions: certified({ clock: systemClock, papers, house, save, warn }),
+    introductions: certified({ clock: systemClock, papers, house, trySave, save, warn }),
     home: house,
   }
 }

@@ -41,6 +41,7 @@ async function given(t: Test, journal?: Journal) {
         clock,
         papers,
         house: away ? '127.0.0.1:1' : w.house.agents!,
+        trySave: async () => {},
         save: async next => void saved.push(next),
         warn: message => void warnings.push(message),
       })

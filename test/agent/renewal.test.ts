@@ -13,7 +13,7 @@ async function given(t: Test) {
   const issued = await w.joining.join({ token, csr }, '10.0.0.1')
   const papers = new Papers({ key, certificate: issued.certificate, authority: issued.authority })
   const [steps, warnings] = [[] as string[], [] as string[]]
-  const trouble: { away?: true; disk?: true; other?: true } = {}
+  const trouble: { away?: true; disk?: true; full?: true; other?: true } = {}
   /** Of the agent's machine: its clock goes on meanwhile, and its timers do not. */
   const slept = { ms: 0 }
   const principal = (identity: Identity) => w.principal(identity.certificate, 'a')
@@ -25,6 +25,9 @@ async function given(t: Test) {
       steps.push('renew')
       const answer = await w.joining.renew(principal(papers.present), { csr })
       return trouble.other ? { ...answer, certificate: issued.certificate } : answer
+    },
+    async trySave() {
+      if (trouble.full) throw new Failure('agent.disk', 'no space left')
     },
     async save(identity) {
       if (trouble.disk) throw new Failure('agent.disk', 'no space left')
@@ -89,6 +92,20 @@ t.test('what could not be saved is not shown, and the one before gets another', 
   t.same(steps, ['renew', 'renew', 'save', 'redial'])
   t.not(serial(), first)
 })
+
+t.test(
+  'a disk that is full for days costs nothing but warnings, for nothing is asked for meanwhile',
+  async t => {
+    const { clock, steps, trouble, warnings } = await given(t)
+    trouble.full = true
+    await clock.advance(25 * DAY_MS)
+    t.same(steps, [])
+    t.match(warnings.at(-1), /ends in \d+ min: no space left/)
+    delete trouble.full
+    await clock.advance(3_600_000)
+    t.same(steps, ['renew', 'save', 'redial'])
+  },
+)
 
 t.test('what is no certificate for the new key is not taken', async t => {
   const { clock, steps, trouble, warnings } = await given(t)
