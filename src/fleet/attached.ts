@@ -138,6 +138,8 @@ export class Attached {
       this.#lines.set(node, (this.#lines.get(node) ?? new Set()).add(line))
       await agent.ready
       if (!agent.streams.has(stream)) return
+      if (this.#stopped) throw STOPPING
+      if (this.#agents.get(node) !== agent) throw putOut(node)
       stream.accept()
       this.#settle(node, agent, idle)
     }
@@ -271,7 +273,7 @@ export class Attached {
       if (later < 0) throw new Refusal('agent.superseded', `another agent of ${node} runs, and began later`)
       for (const { stream } of present.idle.splice(0)) {
         present.streams.delete(stream)
-        stream.refuse(new Refusal('agent.superseded', `another agent of ${node} began`))
+        stream.refuse(putOut(node))
       }
     }
     const agent: Agent = {
@@ -289,7 +291,6 @@ export class Attached {
   }
 
   #settle(node: string, agent: Agent, idle: Idle): void {
-    if (this.#stopped) return idle.stream.refuse(STOPPING)
     const [first] = agent.waiting
     if (first !== undefined) first.got(idle)
     else agent.idle.push(idle)
@@ -330,3 +331,7 @@ function lent({ stream, take, cancel }: Idle): Lent {
 
 const STOPPING = new Failure('house.stopped', 'the house is stopping; come back', { retryable: true })
 const ENDED = new Failure('agent.broken', 'the agent ended the line', { retryable: true })
+
+function putOut(node: string): Refusal {
+  return new Refusal('agent.superseded', `another agent of ${node} began`)
+}

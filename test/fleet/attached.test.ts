@@ -98,3 +98,23 @@ t.test(
     t.same(newer.said, ['accepted', 'agent.revoked'])
   },
 )
+
+t.test('the streams of a run that was put out while it was being welcomed are sent away, too', async t => {
+  const welcomes: (() => void)[] = []
+  const { attached, open } = given(t, () => new Promise(resolve => void welcomes.push(resolve)))
+  const earlier = await open({}, 'one', 1)
+  const later = await open({}, 'two', 2)
+  for (const welcome of welcomes) welcome()
+  await new Promise(setImmediate)
+  t.same(earlier.said, ['agent.superseded'])
+  t.same(later.said, ['accepted'])
+  let taken = 0
+  attached.lend(
+    'a',
+    () => {
+      taken += 1
+    },
+    failure => t.fail('a stream is idle', { failure }),
+  )
+  t.equal(taken, 1)
+})
