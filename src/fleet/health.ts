@@ -195,7 +195,10 @@ export class Health {
       listed.add(model)
       const digest = row.digest ?? ''
       const sizeBytes = row.size ?? 0
-      engine.attempt('replica', replicaId(model, name), { type: 'replica.find', data: { digest, sizeBytes } })
+      const id = replicaId(model, name)
+      // A node of that name was removed, and its copies with it; their charts have not heard of that.
+      if (!replicas.get(name)?.has(model)) engine.attempt('replica', id, { type: 'replica.remove', data: {} })
+      engine.attempt('replica', id, { type: 'replica.find', data: { digest, sizeBytes } })
       this.#learn(model, row)
     }
     const resident = new Map(ps.map(row => [canonicalName(row.name), row]))

@@ -70,7 +70,7 @@ export const residency = () =>
     'replica.unloaded': (places, { id, at }) => turn(places, id, { state: 'present', since: at }),
     'replica.removed': (places, { id }) => drop(places, id),
     'node.removed': (places, { id }) => {
-      for (const model of places.byNode.get(id)?.keys() ?? []) places.byModel.get(model)?.delete(id)
+      for (const replica of [...(places.byNode.get(id)?.values() ?? [])]) drop(places, replica.id)
       places.byNode.delete(id)
       places.inMemory.delete(id)
     },

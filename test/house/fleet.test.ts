@@ -25,6 +25,25 @@ t.test('a node added over HTTP is looked at and gets work; removed, it takes its
   t.same(models.map(({ name }) => name).sort(), ['embed:latest', 'tiny:latest'])
 })
 
+t.test('a node that was removed and comes again under its name has the models that it has', async t => {
+  const w = await world(t, { sims: [{}, { models: 'special:latest' }] })
+  const found = await w.fact('replica.found', ({ id }) => id === 'special:latest@n2')
+  t.equal((await fetch(`${w.url}/quipu/nodes/n2`, { method: 'DELETE' })).status, 200)
+  await w.fact('model.gone', ({ id }) => id === 'special:latest')
+  const names = async (path: string): Promise<string[]> => {
+    const rows = (await (await fetch(`${w.url}${path}`)).json()) as { name?: string; model?: string }[]
+    return rows.map(({ name, model = name! }) => model).sort()
+  }
+  t.same(await names('/quipu/models/status'), ['embed:latest', 'tiny:latest'], 'what is nowhere is not told')
+  const added = await w.post('/quipu/nodes', { url: w.sims[1]!.url, name: 'n2' })
+  t.equal(added.status, 201)
+  await w.fact('replica.found', ({ id, seq }) => id === 'special:latest@n2' && seq > found.seq)
+  t.same(await names('/quipu/models'), ['embed:latest', 'special:latest', 'tiny:latest'])
+  const res = await w.generate({ model: 'special' })
+  t.equal(res.headers.get('x-quipu-node'), 'n2')
+  await res.text()
+})
+
 t.test('drain finishes what runs, takes nothing new, and says when it is empty', async t => {
   const w = await world(t, {
     sims: [

@@ -148,6 +148,7 @@ t.test('residency: which model is where, and is it in memory', async t => {
   t.same([...byModel.get('m')!.keys()], ['a'])
   const gone = after(residency(), ['replica.found', 'm@a', found], ['node.removed', 'a'])
   t.equal(gone.byNode.size, 0)
+  t.equal(gone.byModel.size, 0, 'a model that only that node had is nowhere')
 })
 
 t.test('requests: who waits in which order, and who runs where', async t => {
