@@ -70,8 +70,10 @@ function certified({ papers, trust, joining }: CertifiedNeeds): Introductions {
   return {
     identify({ call }) {
       const caller = principalOf(call)
-      if (caller?.role === 'node') return caller
-      throw new Refusal('agent.unknown', 'only the agent of a node attaches')
+      if (caller?.role !== 'node') throw new Refusal('agent.unknown', 'only the agent of a node attaches')
+      // Once more: since the stream was opened it may have been sent away, and nobody cuts a stream whose node is not known.
+      gate(caller)
+      return caller
     },
     dialling: node => toAgent(papers, node, gate),
     serving: () => agentsPort(papers, gate),

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { certified } from '../../src/agent/certified.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
+import type { Failure } from '../../src/failure.ts'
 import type { Journal } from '../../src/journal/journal.ts'
 import { openMemoryJournal } from '../../src/journal/memory.ts'
 import { makeAuthority, pkiIn } from '../../src/pki/authority.ts'
@@ -10,6 +11,11 @@ import { fingerprintOf } from '../../src/pki/bearer.ts'
 import { keyOfRequest } from '../../src/pki/certificate.ts'
 import { type Identity, Papers } from '../../src/pki/papers.ts'
 import { newRequest } from '../../src/pki/request.ts'
+import { Channel } from '../../src/rpc/channel.ts'
+import { toHouse } from '../../src/rpc/credentials.ts'
+import { houseService } from '../../src/rpc/definitions.ts'
+import { PROBE } from '../../src/rpc/limits.ts'
+import type { AttachRequest, AttachResponse } from '../../src/rpc/messages.ts'
 import { dataFolder, world } from '../house/world.ts'
 import { agentOf, simOf } from './beside.ts'
 
@@ -119,6 +125,36 @@ t.test('who is revoked in the middle of an answer is cut at once', async t => {
   const ms = performance.now() - began
   t.ok(ms < 5_000, `${Math.round(ms)} ms`)
   await w.fact('node.lost')
+})
+
+t.test('who opened a stream before it was revoked, and says hello after that, is not let in', async t => {
+  const { w, identity, introduced, revoke } = await given(t)
+  const { papers } = introduced(await identity('n1', 600_000))
+  const channel = new Channel({
+    clock: systemClock,
+    address: w.house.agents!,
+    dialling: toHouse(papers),
+    probe: PROBE,
+  })
+  t.teardown(() => channel.cut())
+  await channel.ready(10_000)
+  const stream = channel.exchange<AttachResponse, AttachRequest>(houseService, 'Attach')
+  // What comes after it on the same line is answered, so the stream is open.
+  await t.rejects(channel.ask(houseService, 'Renew', { csr: '' }), { code: 'agent.request' })
+  await revoke('n1')
+  const ending = new Promise<Failure | string>(resolve => {
+    stream.hear({
+      accepted: () => resolve('let in'),
+      message() {},
+      room() {},
+      end: () => resolve('ended'),
+      gone: resolve,
+    })
+  })
+  const hello = { session: 's', startedAt: 1, agentVersion: '0.0.0', labels: {}, node: '' }
+  stream.put({ hello })
+  t.match(await ending, { code: 'agent.revoked' })
+  t.same(await w.facts('node.registered'), [])
 })
 
 t.test(
