@@ -420,8 +420,8 @@ export interface Chosen {
 }
 
 /**
- * Where somebody's pull goes. By number: to those that have it, and then to the best others, until there are so many; to
- * all: wherever (5) lets it. Whoever names nodes gets these, also later, where they are down; but not where there is no such
+ * Where somebody's pull goes. By number: to those that have it, those it is on its way to, and then to the best others,
+ * until there are so many; to all: wherever (5) lets it. Whoever names nodes gets these, also later, where they are down; but not where there is no such
  * node, or no room on its disk.
  */
 export function choose(scene: Scene, model: string, how: How, care: Care = CARE): Chosen {
@@ -444,9 +444,13 @@ export function choose(scene: Scene, model: string, how: How, care: Care = CARE)
     coming: [],
   }
   const named = 'nodes' in how
+  const coming = new Set(
+    [...scene.transfers.open.values()].filter(open => open.model === model).map(({ node }) => node),
+  )
   const exclude = (site: Site): string | undefined => {
     const has = one.copies.has(site.name)
-    if (!has && !hasRoom(site, one.need)) return 'has no room on its disk'
+    // What is on its way there has its room already.
+    if (!has && !coming.has(site.name) && !hasRoom(site, one.need)) return 'has no room on its disk'
     if (named) return undefined
     if (site.node.reach !== 'up') return site.barred
     if (!one.admits(site.node)) return AGAINST
@@ -456,7 +460,8 @@ export function choose(scene: Scene, model: string, how: How, care: Care = CARE)
   const some = named ? how.nodes.flatMap(name => sites.get(name) ?? []) : [...sites.values()]
   const { ranked, excluded } = rank(one, new Set(some), exclude, some.length, some.length)
   const has = (site: Site): boolean => one.copies.has(site.name)
-  ranked.sort((a, b) => Number(has(b.site)) - Number(has(a.site)))
+  const nearness = ({ site }: Ranked): number => (has(site) ? 2 : coming.has(site.name) ? 1 : 0)
+  ranked.sort((a, b) => nearness(b) - nearness(a))
   const chosen = 'count' in how ? ranked.slice(0, how.count) : ranked
   const strangers = named ? how.nodes.filter(name => !sites.has(name)) : []
   return {

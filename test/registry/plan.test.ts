@@ -333,6 +333,18 @@ t.test('where a pull goes that somebody asks for', async t => {
   t.same(choose(free, M, { count: 1 }).nodes, [{ node: 'b', has: true }], 'who has it comes first')
   t.equal(choose(free, M, { count: 2 }).nodes.length, 2)
   t.equal(choose(free, M, { count: 9 }).nodes.length, 3)
+  const bound = { nodes: abc, open: [open(M, 'b', { cause: 'asked' })], freeBytes: () => 9.5e9 }
+  for (const how of [{ count: 1 }, { nodes: ['b'] }])
+    t.same(
+      choose(scene(bound), M, how).nodes,
+      [{ node: 'b', has: false }],
+      'it is on its way, and has its room',
+    )
+  t.equal(choose(scene({ ...bound, nodes: [node('b')] }), M, { all: true }).nodes.length, 1)
+  t.same(
+    choose(scene({ ...bound, copies: [copy(M, 'c')] }), M, { count: 2 }).nodes.map(({ node: at }) => at),
+    ['c', 'b'],
+  )
   const many = scene({ nodes: Array.from({ length: 40 }, (_, i) => node(`n${i}`)) })
   t.equal(choose(many, M, { all: true }).nodes.length, 40)
   t.equal(choose(many, M, { count: 1 }).candidates.length, 8)
