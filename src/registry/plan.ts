@@ -183,7 +183,7 @@ class Planning {
       if (reason === undefined) continue
       const why = site === undefined ? 'gone' : 'policy'
       this.#actions.push({ do: 'cancel', model, node, reason, why })
-      if (site !== undefined) release(site, this.#scene, model)
+      if (site !== undefined) release(site, this.#scene, transfer)
       const one = wanted.get(model)
       if (one !== undefined) one.coming = one.coming.filter(other => other !== transfer)
     }

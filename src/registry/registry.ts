@@ -29,7 +29,7 @@ import { type TransferTold, tellTransfers } from './told.ts'
 export interface RegistryNeeds
   extends Omit<CarrierNeeds, 'config'>,
     RemoverNeeds,
-    Omit<SightNeeds, 'config'> {
+    Omit<SightNeeds, 'config' | 'arrivedBytes'> {
   readonly config: CarrierNeeds['config']
   /** The models that the node's agent saw in Ollama's folder, and when it said so. */
   readonly heard: (node: string) => { readonly at: number; readonly models: readonly ModelSeen[] } | undefined
@@ -51,7 +51,7 @@ type Pull = Extract<Action, { readonly do: 'pull' }>
 export class Registry {
   readonly reactors: readonly Reactor[]
   readonly #carrier: Carrier
-  readonly #needs: RegistryNeeds
+  readonly #needs: RegistryNeeds & SightNeeds
   readonly #remover: Remover
   #soon: Timer | undefined
   #next: Timer | undefined
@@ -64,8 +64,8 @@ export class Registry {
   #closed = false
 
   constructor(needs: RegistryNeeds) {
-    this.#needs = needs
     this.#carrier = new Carrier(needs)
+    this.#needs = { ...needs, arrivedBytes: id => this.#carrier.progress(id)?.bytes ?? 0 }
     this.#remover = new Remover(needs)
     const soon = (self: Registry): void => self.#wake()
     const mine = reactor(this as Registry, {

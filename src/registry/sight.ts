@@ -26,10 +26,13 @@ export interface SightNeeds {
   readonly made: Made
   /** On the volume that a node's models are on, as its agent said lately; undefined where nobody knows. */
   readonly freeBytes: (node: string) => number | undefined
+  /** What is there of a transfer that runs. */
+  readonly arrivedBytes: (transfer: string) => number
 }
 
 export function sceneOf(needs: SightNeeds): Scene {
   const {
+    arrivedBytes,
     breakers,
     catalog,
     clock,
@@ -53,6 +56,7 @@ export function sceneOf(needs: SightNeeds): Scene {
     made: made.state,
     sizeOf: model => catalog.state.get(model)?.sizeBytes,
     freeBytes,
+    arrivedBytes,
     running: (node, model) => runningOn(requests.state, node, model),
     waiting: model => waitingFor(requests.state, model),
     barred: node => breakers.state.nodes.get(node)?.state === 'open',

@@ -51,6 +51,8 @@ export interface Scene {
   readonly sizeOf: (model: string) => number | undefined
   /** On the volume that the node's models are on. */
   readonly freeBytes: (node: string) => number | undefined
+  /** Of a transfer that runs: what is on its node's disk by now, and so not free any more. */
+  readonly arrivedBytes: (transfer: string) => number
   /** Requests that run there: of one model, or all. */
   readonly running: (node: string, model?: string) => number
   /** Requests that wait for the model. */
@@ -120,18 +122,23 @@ export function sitesOf(scene: Scene, care: Care): Map<string, Site> {
   const sites = new Map(nodes.map(node => [node.name, siteOf(scene, care, node)]))
   for (const transfer of scene.transfers.open.values()) {
     const site = sites.get(transfer.node)
-    if (site !== undefined) promise(site, scene, transfer.model)
+    if (site !== undefined) promise(site, scene, transfer.model, scene.arrivedBytes(transfer.id))
   }
   return sites
 }
 
-/** Takes what a model needs off the disk. */
-export function promise(site: Site, scene: Scene, model: string): void {
-  if (site.freeBytes !== undefined) site.freeBytes -= scene.sizeOf(model) ?? SIZE_PRIOR_BYTES
+/** Takes what a model still needs off the disk. */
+export function promise(site: Site, scene: Scene, model: string, arrivedBytes = 0): void {
+  if (site.freeBytes !== undefined) site.freeBytes -= toCome(scene, model, arrivedBytes)
 }
 
-export function release(site: Site, scene: Scene, model: string): void {
-  if (site.freeBytes !== undefined) site.freeBytes += scene.sizeOf(model) ?? SIZE_PRIOR_BYTES
+/** What came already stays there. */
+export function release(site: Site, scene: Scene, { id, model }: OpenTransfer): void {
+  if (site.freeBytes !== undefined) site.freeBytes += toCome(scene, model, scene.arrivedBytes(id))
+}
+
+function toCome({ sizeOf }: Scene, model: string, arrivedBytes: number): number {
+  return Math.max(0, (sizeOf(model) ?? SIZE_PRIOR_BYTES) - arrivedBytes)
 }
 
 export type Admission = (node: PlannedNode) => boolean

@@ -177,6 +177,25 @@ t.test('what is brought takes its room on the disk at once', async t => {
   )
 })
 
+t.test('what has arrived is off the disk already, and does not take its room twice', async t => {
+  const first = open('big', 'a', { cause: 'asked', state: 'running' })
+  const words = {
+    nodes: [node('a'), node('b')],
+    open: [first, open(M, 'a', { seq: 2 })],
+    ...wants({ replicasMin: 1 }),
+  }
+  const sizeOf = (model: string): number => (model === 'big' ? 20e9 : 4e9)
+  const free = CARE.reserveBytes + 25e9
+  t.same(deeds({ ...words, sizeOf, freeBytes: () => free }), [])
+  const late = { ...words, sizeOf, freeBytes: (name: string) => (name === 'a' ? free - 19e9 : free) }
+  t.same(
+    deeds({ ...late, arrivedBytes: id => (id === first.id ? 19e9 : 0) }),
+    [],
+    'there is room for the rest',
+  )
+  t.same(deeds(late), ['cancel a', 'pull b'], 'where something else took it there is not')
+})
+
 t.test('who has the smallest part of what it wants goes first, then the most asked for', async t => {
   const demand = new Map(
     ['x', 'y'].map((model, i) => [

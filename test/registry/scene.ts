@@ -86,6 +86,7 @@ export function scene({ nodes, policies = {}, copies = [], ...words }: Words): S
     made: new Set(),
     sizeOf: () => 4e9,
     freeBytes: () => undefined,
+    arrivedBytes: () => 0,
     running: () => 0,
     waiting: () => 0,
     barred: () => false,
