@@ -13,6 +13,7 @@ import { openServer, type RpcServer } from '../rpc/server.ts'
 import { Attached } from './attached.ts'
 import { attachedLink } from './attachedlink.ts'
 import { Dialled } from './dialled.ts'
+import { introduced } from './hearsay.ts'
 import type { Introductions } from './introductions.ts'
 import type { Link, Links } from './link.ts'
 import { type RegisterNeeds, register } from './register.ts'
@@ -160,7 +161,8 @@ export class Agents implements Links {
   }
 
   /** A node is what its agent says, but for what people said of it here, and what is known of it already. */
-  async #welcome(node: string, { slots, residentMax, labels }: Hello): Promise<void> {
+  async #welcome(node: string, hello: Hello): Promise<void> {
+    const { slots, residentMax, labels } = introduced(hello)
     const url = agentUrl(node)
     const known = this.#needs.fleet.state.get(node)
     const before = known?.url === url ? known : undefined

@@ -4,7 +4,15 @@
  * have an end. Nothing here fails, whatever is said.
  */
 import type { NodeEquipment } from '../../machines/node.ts'
-import type { AgentIdentity, Equipment, GpuLoad, Load, NodeStatus, OllamaLimits } from '../rpc/messages.ts'
+import type {
+  AgentIdentity,
+  Equipment,
+  GpuLoad,
+  Hello,
+  Load,
+  NodeStatus,
+  OllamaLimits,
+} from '../rpc/messages.ts'
 
 /** A status whose blobs are counted only: the house asks for them where it needs them. */
 export interface Heard extends Omit<NodeStatus, 'present'> {
@@ -38,6 +46,10 @@ const UPTIME_MAX = 3.2e9
 const COUNT_MAX = 1e6
 /** As many as the command line takes: a house counts with them. */
 const SLOTS_MAX = 1_024
+/** As at the door where people say them. */
+const LABELS_MAX = 64
+const LABEL_NAME_MAX = 63
+const LABEL_MAX = 256
 
 /** Part by part; a part that was not said is not there. */
 export function hear(said: NodeStatus): Heard {
@@ -50,6 +62,21 @@ export function hear(said: NodeStatus): Heard {
     ...(isRecord(limits) && { limits: limitsOf(limits) }),
     ...(isRecord(present) && { present: { models: listOf(present.models, MODELS_MAX).map(modelOf) } }),
     ...(isRecord(resident) && { resident: { models: listOf(resident.models, MODELS_MAX).map(copyOf) } }),
+  }
+}
+
+/** What it says of its node when it comes: that is what the node is registered with. */
+export function introduced({
+  slots,
+  residentMax,
+  labels,
+}: Hello): Pick<Hello, 'slots' | 'residentMax' | 'labels'> {
+  const said = Object.entries(record(labels)).slice(0, LABELS_MAX)
+  return {
+    ...given({ slots: count(slots, 1, SLOTS_MAX), residentMax: count(residentMax, 1, SLOTS_MAX) }),
+    labels: Object.fromEntries(
+      said.map(([name, value]) => [text(name, LABEL_NAME_MAX), text(value, LABEL_MAX)]),
+    ),
   }
 }
 

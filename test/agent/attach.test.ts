@@ -86,6 +86,16 @@ t.test(
   },
 )
 
+t.test('of what an agent says of its node, no more comes into the journal than people may say', async t => {
+  const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`label${i}`, 'x'.repeat(1_000)]))
+  const bell = String.fromCharCode(7)
+  const labels = { [`zo${bell}ne`]: `a${bell}`, ...many }
+  const { w } = await together(t, { agent: { slots: 4e9, residentMax: 0, labels } })
+  const { data } = await w.fact('node.registered')
+  t.match(data, { slots: 1, residentMax: 3, labels: { zone: 'a', label0: 'x'.repeat(256) } })
+  t.equal(Object.keys(data.labels).length, 64)
+})
+
 t.test('whoever removes a node whose agent is attached is told that this brings it back', async t => {
   const { w, sim, agent } = await together(t)
   const removed = await fetch(`${w.url}/quipu/nodes/n1`, { method: 'DELETE' })
