@@ -24,7 +24,7 @@ import type { Fleet } from '../projections/fleet.ts'
 import type { Residency } from '../projections/residency.ts'
 import { inLine, type OpenTransfer, type TransfersProjection } from '../projections/transfers.ts'
 import { Gauge, type Progress } from './progress.ts'
-import { isRoad, type Puller, PullFailed, type PullOrder } from './puller.ts'
+import { agented, isRoad, type Puller, PullFailed, type PullOrder } from './puller.ts'
 
 export interface CarrierNeeds {
   readonly engine: Engine
@@ -52,6 +52,8 @@ const ROAD_PAUSE_MS = 1_000
 const ROAD_PAUSE_MAX_MS = 10_000
 /** A copy that was stopped while the house was away may have gone on without it; later than this it is at an end. */
 const STOPPED_MS = 24 * 3_600_000
+/** Until an agent that could not be told is tried again. */
+const UNTOLD_MS = 10_000
 /** What nodes said last, of so many transfers. */
 const WORDS_MAX = 1_000
 
@@ -62,7 +64,7 @@ export class Carrier {
   /** Words of nodes are for people, and not for the journal: they may quote addresses that let somebody in. */
   readonly #words = new Map<string, string>()
   #bytes = 0
-  #closed = false
+  readonly #end = new AbortController()
 
   constructor(needs: CarrierNeeds) {
     this.#needs = needs
@@ -97,7 +99,7 @@ export class Carrier {
         for (const transfer of [...transfers.state.open.values()]) self.#carry(transfer.id)
         for (const { command, node, state, since } of transfers.state.ended)
           if (command !== undefined && state !== 'completed' && clock.now() - since < STOPPED_MS)
-            void self.#needs.puller.cancel({ command, node })
+            void self.#callOff({ command, node })
         self.#line()
       },
     })
@@ -120,7 +122,7 @@ export class Carrier {
 
   /** Agents go on; what only a connection of the house held stops, and goes on when the house is back. */
   close(): void {
-    this.#closed = true
+    this.#end.abort()
     for (const { stop } of this.#runs.values()) stop.abort()
     this.#runs.clear()
   }
@@ -128,7 +130,7 @@ export class Carrier {
   /** Begins those whose turn it is. Who cannot now does not keep others waiting. */
   #line(): void {
     const { clock, config, engine, fleet, transfers } = this.#needs
-    if (this.#closed) return
+    if (this.#end.signal.aborted) return
     for (const { id, node } of [...transfers.state.open.values()]) {
       if (fleet.state.has(node)) continue
       engine.attempt('transfer', id, { type: 'transfer.cancel', data: { why: 'gone' }, by: 'registry' })
@@ -155,7 +157,7 @@ export class Carrier {
   #carry(id: string): void {
     const { catalog, clock, fleet, transfers } = this.#needs
     const transfer = transfers.state.open.get(id)
-    if (this.#closed || transfer?.state !== 'running' || transfer.command === undefined) return
+    if (this.#end.signal.aborted || transfer?.state !== 'running' || transfer.command === undefined) return
     const { command, model, node, sizeBytes } = transfer
     const under = this.#runs.get(id)
     if (under?.order.command === command) return
@@ -178,7 +180,20 @@ export class Carrier {
     if (run === undefined) return
     this.#runs.delete(id)
     run.stop.abort()
-    void this.#needs.puller.cancel(run.order)
+    void this.#callOff(run.order)
+  }
+
+  /** An agent goes on by itself: one that is away is told when it is back. */
+  async #callOff(order: Pick<PullOrder, 'command' | 'node'>): Promise<void> {
+    const { clock, fleet, puller } = this.#needs
+    const { signal } = this.#end
+    const last = clock.monotonic() + STOPPED_MS
+    while (!signal.aborted && clock.monotonic() < last) {
+      const told = await puller.cancel(order)
+      const url = fleet.state.get(order.node)?.url
+      if (told || url === undefined || !agented(url)) return
+      await sleep(clock, UNTOLD_MS, signal)
+    }
   }
 
   async #pull(id: string, run: Run): Promise<void> {

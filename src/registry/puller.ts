@@ -102,17 +102,19 @@ export class Puller {
     throw new PullFailed('stalled', `nothing has moved for ${STALL_MS / 60_000} minutes`, { retryable: true })
   }
 
-  /** Stops it where it would go on by itself. What it has done so far stays. Never throws: a node that is away has time. */
-  async cancel({ command, node }: Pick<PullOrder, 'command' | 'node'>): Promise<void> {
+  /** Stops it where it would go on by itself. What it has done so far stays. Whether an agent has heard it; never throws. */
+  async cancel({ command, node }: Pick<PullOrder, 'command' | 'node'>): Promise<boolean> {
     const { clock, line } = this.#needs
     const agent = line(node)
-    if (agent === undefined) return
+    if (agent === undefined) return false
     const late = new AbortController()
     const timer = clock.after(CANCEL_MAX_MS, () => late.abort())
     try {
       await agent.cancel(command, late.signal)
+      return true
     } catch (error) {
       if (!(error instanceof Failure)) throw error
+      return false
     } finally {
       timer.cancel()
     }

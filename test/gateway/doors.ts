@@ -132,7 +132,7 @@ export async function openDoors(
     freeBytes: () => undefined,
     heard: () => undefined,
     ollama: () => ({ ask: async () => Buffer.alloc(0) }),
-    puller: { pull: () => new Promise(() => {}), cancel: async () => {} },
+    puller: { pull: () => new Promise(() => {}), cancel: async () => true },
   })
   const gauges = metrics({
     pulling: registry,

@@ -214,6 +214,24 @@ t.test('whoever calls it off stops the node, and the next in line begins', async
   t.equal(s.pull(1).node, 'b')
 })
 
+t.test('an agent that is away when its pull is called off is told when it is back', async t => {
+  const s = await carrying(t)
+  s.join('a')
+  const data = { url: 'agent://a', slots: 1, residentMax: 3, labels: {}, origin: 'agent' } as const
+  s.engine.commit('node', 'a', { type: 'node.register', data })
+  s.answer('a')
+  s.order(M, 'a')
+  await s.settle()
+  const { cancel } = s.puller
+  s.puller.cancel = async () => false
+  s.engine.commit('transfer', `${M}@a`, { type: 'transfer.cancel', data: { why: 'asked' } })
+  await s.clock.advance(60_000)
+  t.same(s.cancelled, [])
+  s.puller.cancel = cancel
+  await s.clock.advance(60_000)
+  t.same(s.cancelled, [s.pull(0).command], 'once is enough')
+})
+
 t.test('a copy that turns up otherwise is what was wanted', async t => {
   const s = await carrying(t)
   s.join('a')

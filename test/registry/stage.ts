@@ -61,7 +61,10 @@ export async function stage(
         })
         pulls.push(pull)
       }),
-    cancel: async ({ command }: { command: string }) => void cancelled.push(command),
+    async cancel({ command }: { command: string }): Promise<boolean> {
+      cancelled.push(command)
+      return true
+    },
   }
 
   const stage = {
