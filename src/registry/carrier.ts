@@ -44,8 +44,9 @@ interface Run {
   readonly order: PullOrder
   readonly gauge: Gauge
   readonly stop: AbortController
-  /** When bytes last came, on a clock that never jumps. */
+  /** When bytes last came, on a clock that never jumps; and since when it was cut, with none between. */
   movedMs: number
+  cutMs: number | undefined
 }
 
 const ROAD_PAUSE_MS = 1_000
@@ -170,6 +171,7 @@ export class Carrier {
       gauge: new Gauge(expected),
       stop: new AbortController(),
       movedMs: clock.monotonic(),
+      cutMs: undefined,
     }
     this.#runs.set(id, run)
     void this.#pull(id, run)
@@ -210,7 +212,9 @@ export class Carrier {
           step: step => {
             const bytes = run.gauge.tell(step, clock.monotonic(), clock.now())
             this.#bytes += bytes
-            if (bytes > 0) run.movedMs = clock.monotonic()
+            if (bytes === 0) return
+            run.movedMs = clock.monotonic()
+            run.cutMs = undefined
           },
         })
         if (ended === 'left') return
@@ -225,6 +229,7 @@ export class Carrier {
         if (stop.signal.aborted) return
         if (!isRoad(error)) return this.#fail(id, run, error)
         void look(order.node) // so that the house knows soon
+        run.cutMs ??= clock.monotonic()
         if (!(await this.#road(run, cuts))) {
           const words = `it was away for too long: ${error.message}`
           return this.#fail(id, run, new PullFailed('away', words, { retryable: true }))
@@ -233,13 +238,16 @@ export class Carrier {
     }
   }
 
-  /** Waits a little, then until the node answers; false where that takes too long, counted from the last byte. */
-  async #road({ movedMs, order, stop }: Run, cuts: number): Promise<boolean> {
+  /**
+   * Waits a little, then until the node answers; false where that takes too long, counted from the first cut after the last
+   * byte: to verify hundreds of gigabytes takes minutes without one.
+   */
+  async #road({ cutMs = 0, order, stop }: Run, cuts: number): Promise<boolean> {
     const { clock, config, fleet } = this.#needs
     let pause = Math.min(ROAD_PAUSE_MS * 2 ** cuts, ROAD_PAUSE_MAX_MS)
     while (!stop.signal.aborted) {
       await sleep(clock, pause, stop.signal)
-      if (clock.monotonic() - movedMs > config.healAfterMs) return false
+      if (clock.monotonic() - cutMs > config.healAfterMs) return false
       if (fleet.state.get(order.node)?.reach === 'up') return true
       pause = ROAD_PAUSE_MS
     }

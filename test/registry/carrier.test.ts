@@ -144,6 +144,20 @@ t.test('a try goes on where it was when its connection was cut and the node is s
   t.same((await s.story()).at(-1), 'completed tiny:latest@a')
 })
 
+t.test('nor does a short cut end what has verified for minutes, without a byte', async t => {
+  const s = await carrying(t)
+  s.join('a')
+  s.order(M, 'a')
+  await s.settle()
+  s.pull(0).step({ status: 'verifying sha256 digest' })
+  await s.clock.advance(120_000)
+  s.pull(0).fail(cut)
+  await s.clock.advance(3_000)
+  t.equal(s.pulls.length, 2)
+  t.equal(s.pull(1).command, s.pull(0).command, 'the same try')
+  t.same(s.cancelled, [])
+})
+
 t.test(
   'a node that is away for longer than the grace fails the try, and does not hold up the others',
   async t => {
