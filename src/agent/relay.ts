@@ -50,6 +50,8 @@ export class Relay implements CallsRelayed {
       over = true
       if (call !== undefined) this.#calls.delete(call)
       body?.destroy()
+      // Held back, the rest of a question that is answered already would keep its stream open for as long as the line.
+      caller.resume()
     }
     const breakOff = (): void => {
       if (over) return

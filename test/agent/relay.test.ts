@@ -5,7 +5,11 @@ import type { AddressInfo } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { Outgoing } from '../../src/call.ts'
+import { Relay } from '../../src/agent/relay.ts'
+import type { Outgoing, Receiver } from '../../src/call.ts'
+import { Failure } from '../../src/failure.ts'
+import type { Ears } from '../../src/rpc/exchange.ts'
+import type { RelayRequest, RelayResponse } from '../../src/rpc/messages.ts'
 import { houseSide, taking, ways } from './stand.ts'
 
 const MIB = 1024 * 1024
@@ -275,3 +279,43 @@ for (const [way, open] of Object.entries(ways)) {
     t.match((await late.answer).failure, { code: /^ollama\.(refused|broken)$/, retryable: true })
   })
 }
+
+t.test('what was held back until Ollama reads on is let go by once Ollama has answered', async t => {
+  let receiver: Receiver | undefined
+  const deaf = {
+    url: 'http://ollama',
+    send(_out: Outgoing, given: Receiver) {
+      receiver = given
+      return { pause() {}, resume() {}, abort() {} }
+    },
+  }
+  for (const outcome of ['answered', 'failed'] as const) {
+    let ears: Ears<RelayRequest> | undefined
+    let paused = false
+    const said: RelayResponse[] = []
+    new Relay({ ollama: deaf }).relay({
+      put: part => said.push(part) > 0,
+      end() {},
+      refuse() {},
+      cancel() {},
+      pause() {
+        paused = true
+      },
+      resume() {
+        paused = false
+      },
+      hear(given) {
+        ears = given
+      },
+    })
+    ears!.message({ head: { method: 'POST', path: '/api/blobs/sha256:0', headers: [], body: true } })
+    for (let i = 0; i < 64 && !paused; i += 1) ears!.message({ data: Buffer.alloc(65_536) })
+    t.ok(paused, 'nobody reads it')
+    if (outcome === 'answered') {
+      receiver!.start(200, [])
+      receiver!.end()
+    } else receiver!.fail(new Failure('ollama.broken', 'it went away'))
+    t.match(said.at(-1), outcome === 'answered' ? { end: true } : { failure: { refused: false } })
+    t.notOk(paused, `${outcome}: the stream can come to its end`)
+  }
+})
