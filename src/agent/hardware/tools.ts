@@ -4,7 +4,7 @@
  * running until the kernel says that it is over: what hangs in a driver cannot be killed, and a second run would hang
  * beside it.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { Failure } from '../../failure.ts'
@@ -76,13 +76,20 @@ export function openTools({ folders = FOLDERS }: { folders?: readonly string[] }
       return await new Promise<Printed>((resolve, reject) => {
         // In a group of its own, so that what it started itself is killed with it.
         const detached = process.platform !== 'win32'
-        const child = spawn(path, args, {
-          env,
-          cwd: '/',
-          detached,
-          windowsHide: true,
-          stdio: ['ignore', 'pipe', 'pipe'],
-        })
+        let child: ChildProcess
+        try {
+          child = spawn(path, args, {
+            env,
+            cwd: '/',
+            detached,
+            windowsHide: true,
+            stdio: ['ignore', 'pipe', 'pipe'],
+          })
+        } catch (error) {
+          // No memory for another process.
+          busy.delete(path)
+          return reject(trouble(`${tool} cannot be run: ${(error as Error).message}`, error))
+        }
         const printed: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] }
         let bytes = 0
         const kill = (): void => {
@@ -96,14 +103,15 @@ export function openTools({ folders = FOLDERS }: { folders?: readonly string[] }
         const give = (why: string, cause?: unknown): void => {
           signal.removeEventListener('abort', stop)
           kill()
-          child.stdout.destroy()
-          child.stderr.destroy()
+          child.stdout?.destroy()
+          child.stderr?.destroy()
           reject(trouble(`${tool} ${why}`, cause))
         }
         const stop = (): void => give('was killed: it took too long')
         signal.addEventListener('abort', stop, { once: true })
+        // Where there were no file descriptors for them there are none, and an error comes.
         for (const stream of ['stdout', 'stderr'] as const)
-          child[stream].on('data', (chunk: Buffer) => {
+          child[stream]?.on('data', (chunk: Buffer) => {
             bytes += chunk.length
             if (bytes > OUTPUT_BYTES_MAX) give(`prints more than ${OUTPUT_BYTES_MAX} bytes`)
             else printed[stream].push(chunk)

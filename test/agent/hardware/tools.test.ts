@@ -1,7 +1,9 @@
 /** Programs that print, hang, die, and print without end: real processes. */
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { openTools, type Tools } from '../../../src/agent/hardware/tools.ts'
 import { folder } from './sys.ts'
@@ -158,4 +160,35 @@ t.test('a run that nobody waits for any more is not begun', async t => {
   const tools = await programs(t, { 'nvidia-smi': 'echo' })
   await t.rejects(tools.run('nvidia-smi', [], AbortSignal.abort()))
   t.equal(tools.running, 0)
+})
+
+t.test('one that the system does not let begin is tried again, and takes nothing with it', async t => {
+  const tools = await programs(t, {})
+  const tooLong = 'x'.repeat(3_000_000)
+  await t.rejects(tools.run('true', [tooLong], never), { code: 'hardware.tool', message: /cannot be run/ })
+  t.equal(tools.running, 0)
+  t.match(await tools.run('true', [], never), { exitCode: 0 })
+})
+
+/** In a process of its own, which may have few files open, and opens all of them. */
+const FULL = `
+  import { closeSync, openSync } from 'node:fs'
+  import { openTools } from './src/agent/hardware/tools.ts'
+  const tools = openTools({ folders: ['/usr/bin', '/bin'] })
+  const never = new AbortController().signal
+  await tools.run('true', [], never)
+  const open = []
+  try {
+    for (;;) open.push(openSync('/dev/null'))
+  } catch {}
+  const { code, message } = await tools.run('true', [], never).catch(error => error)
+  open.forEach(fd => closeSync(fd))
+  const { exitCode } = await tools.run('true', [], never)
+  console.log(JSON.stringify({ code, message, exitCode }))
+`
+
+t.test('where no more files may be open, nothing is read, and the agent goes on', async t => {
+  const node = [process.execPath, '--input-type=module', '-e', FULL]
+  const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -n 64; exec "$@"', 'sh', ...node])
+  t.match(JSON.parse(stdout), { code: 'hardware.tool', message: /cannot be run.*EMFILE/, exitCode: 0 })
 })
