@@ -228,9 +228,12 @@ const decide: Decide<State, TransferCommand, TransferFact> = {
       return [{ type: 'transfer.ordered', data: { ...data, until: at + WAIT_MAX_MS } }]
     const { cause } = transfer.context
     // People are heard; a policy has nothing to add to what is under way.
-    if (data.cause === 'policy' || RANK[data.cause] <= RANK[cause]) return []
+    if (data.cause === 'policy') return []
     const raised = { type: 'transfer.raised', data: { cause: data.cause } } as const
-    return transfer.matches({ open: 'resting' }) ? [raised, retried(transfer, at)] : [raised]
+    return [
+      ...(RANK[data.cause] > RANK[cause] ? [raised] : []),
+      ...(transfer.matches({ open: 'resting' }) ? [retried(transfer, at)] : []),
+    ]
   },
   'transfer.begin': ({ context: { attempt } }, { at, data: { command } }) => [
     { type: 'transfer.begun', data: { command, attempt, until: at + RUN_MAX_MS } },

@@ -86,6 +86,11 @@ t.test('who asks for what rests does not wait for the next try', async t => {
       ],
       { open: 'waiting' },
     )
+  const raised = { type: 'transfer.raised', at, data: { cause: 'asked' } } as const
+  given(t, transfer, ordered, begun, raised, failed)
+    .when({ ...order('asked'), at: 4_000 })
+    .answers([{ type: 'transfer.retried', data: { attempt: 2, until: 4_000 + DAY_MS } }], { open: 'waiting' })
+  given(t, transfer, ordered, begun, raised, failed).when(order('policy')).answers([], { open: 'resting' })
 })
 
 t.test('a try that failed is made again after a wait that is in the fact', async t => {
