@@ -82,9 +82,9 @@ export function optimize(given: Scene, care: Care = CARE): readonly Proposal[] {
   return [...adds, ...removals].slice(0, PROPOSALS_MAX) // (7)
 }
 
-/** (5) */
+/** (5). Those whose wait is of the day may have come before it. */
 function worthwhile(ms: number, requests: number): boolean {
-  return ms >= SAVED_MIN_MS && ms >= SAVED_EACH_MIN_MS * requests
+  return requests > 0 && ms >= SAVED_MIN_MS && ms >= SAVED_EACH_MIN_MS * requests
 }
 
 type Addition = Extract<Proposal, { readonly do: 'add' }>

@@ -42,6 +42,8 @@ t.test(
     t.ok(one.benefitMs > 1_500_000 && one.benefitMs < 2_000_000, `${one.benefitMs} ms of 2,000,000`)
     t.same(of(words, asked({ waitMs: 40_000 })), [], 'not for so little in all')
     t.same(of(words, asked({ waitMs: 400_000, requests: 1_000 })), [], 'nor for so little each')
+    const before = asked({ waitMs: 2_000_000, requests: 0, byLabels: new Map() })
+    t.same(of(words, before), [], 'nor where all who waited came before the day began')
     t.same(of({ ...words, policies: { [M]: { replicasMax: 1 } } }, asked({ waitMs: 2_000_000 })), [])
     t.same(of({ ...words, policies: { [M]: { avoid: ['b'] } } }, asked({ waitMs: 2_000_000 })), [])
     t.same(of({ ...words, made: new Set([M]) }, asked({ waitMs: 2_000_000 })), [])
