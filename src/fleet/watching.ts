@@ -306,18 +306,19 @@ export class Watching implements Hearing {
     const now = watched.status?.limits
     const node = fleet.state.get(name)
     if (now === undefined || node === undefined) return
-    if (now === before || node.duty !== 'active' || at - limitedAt < CHANGE_EVERY_MS) return
-    watched.limits = now
+    if (node.duty !== 'active' || at - limitedAt < CHANGE_EVERY_MS) return
+    // What nobody can read just now, as while Ollama begins anew, was what it was.
+    watched.limits = { ...before, ...now }
     const told = this.#needs.told(name)
-    const unset = before === undefined && told !== undefined
+    const attached = told !== undefined
     const slots = followed(
       node.slots,
-      unset ? SLOTS : before?.numParallel,
+      before?.numParallel ?? (attached ? SLOTS : undefined),
       told?.slots === undefined ? now.numParallel : undefined,
     )
     const residentMax = followed(
       node.residentMax,
-      unset ? RESIDENT_MAX : before?.maxLoadedModels,
+      before?.maxLoadedModels ?? (attached ? RESIDENT_MAX : undefined),
       told?.residentMax === undefined ? now.maxLoadedModels : undefined,
     )
     if (slots === node.slots && residentMax === node.residentMax) return

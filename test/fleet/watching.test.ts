@@ -377,6 +377,23 @@ t.test('other limits of its Ollama hold, unless somebody has set them by hand', 
 })
 
 t.test(
+  'limits that nobody can read while Ollama begins anew with others are followed after that',
+  async t => {
+    const others = async (told: Told | undefined, ...words: object[]) => {
+      const w = await given(t, { told })
+      for (const limits of [...words, {}, { numParallel: 4, maxLoadedModels: 2 }]) {
+        w.call.say({ limits })
+        await w.clock.advance(EVERY_MS)
+      }
+      return [w.node().slots, w.node().residentMax]
+    }
+    t.same(await others(undefined, { numParallel: 1, maxLoadedModels: 3 }), [4, 2])
+    const none = { slots: undefined, residentMax: undefined }
+    t.same(await others(none), [4, 2], 'of one that attached, also where the house began meanwhile')
+  },
+)
+
+t.test(
   'the limits of one that attached hold at once, unless it was told others, or somebody set them',
   async t => {
     const limits = { numParallel: 4, maxLoadedModels: 1 }
