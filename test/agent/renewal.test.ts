@@ -121,3 +121,31 @@ t.test('one that has ended says so, and that it is over', async t => {
   await clock.advance(31 * DAY_MS)
   t.match(warnings.at(-1), /it has ended/)
 })
+
+t.test('an agent whose clock is ahead of its house’s does not ask without a pause', async t => {
+  const w = await trusting(t, { agentCertificateMs: DAY_MS / 2 })
+  const { token } = await w.joining.invite('a', 3_600_000, 'cli')
+  const { key, csr } = newRequest()
+  const issued = await w.joining.join({ token, csr }, '10.0.0.1')
+  const papers = new Papers({ key, certificate: issued.certificate, authority: issued.authority })
+  let asked = 0
+  const renewal = new Renewal({
+    // A clock that was set to the time of another zone.
+    clock: { ...w.clock, now: () => w.clock.now() + 9 * 3_600_000 },
+    papers,
+    async renew(csr) {
+      asked += 1
+      if (asked > 100) throw new Failure('rpc.broken', 'too often', { retryable: true })
+      return w.joining.renew(w.principal(papers.present.certificate, 'a'), { csr })
+    },
+    async trySave() {},
+    async save() {},
+    redial() {},
+    warn() {},
+  })
+  t.teardown(() => renewal.close())
+  renewal.start()
+  await w.clock.advance(DAY_MS)
+  t.ok(asked >= 2, 'it is renewed all the same')
+  t.ok(asked <= 25, `${asked} times in a day`)
+})
