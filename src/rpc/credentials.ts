@@ -114,7 +114,7 @@ export function principalOf(call: Calling): Principal | undefined {
  * that line. Rejects with a Failure: `agent.unreachable`, `agent.stranger`.
  */
 export function authorityAt(address: string, fingerprint: string, clock: Clock): Promise<string> {
-  const { host, port } = split(address)
+  const { host, port } = hostAndPort(address)
   return new Promise((resolve, reject) => {
     const fail = (failure: Failure): void => {
       socket.destroy()
@@ -133,7 +133,7 @@ export function authorityAt(address: string, fingerprint: string, clock: Clock):
       // Whom it believes is what is being asked for; the fingerprint decides, and nothing is said before.
       rejectUnauthorized: false,
     })
-    socket.once('error', (error: Error) => fail(away(error.message)))
+    socket.once('error', (error: Error) => fail(away(remedyOf(error.message) ?? error.message)))
     socket.once('secureConnect', () => {
       const authority = issuers(socket.getPeerCertificate(true)).find(
         ({ raw }) => fingerprintOf(raw) === fingerprint,
@@ -156,6 +156,9 @@ export function remedyOf(message: string): string | undefined {
   }
   if (/has expired|CERT_HAS_EXPIRED/i.test(message)) {
     return "the certificate has expired by this machine's clock. If the clock is right, invite the node again: quipu pki invite NODE"
+  }
+  if (/wrong version number|packet length too long/i.test(message)) {
+    return 'whoever answers there does not speak TLS. Is that the port that the house has for agents, `quipu serve --agents`?'
   }
   if (/self-signed certificate|unable to verify|signature failure|UNABLE_TO/i.test(message)) {
     return 'whoever answers there has a certificate of another authority: it is another house, or this one has a new authority and the node must be invited again'
@@ -280,7 +283,8 @@ function issuers(certificate: PeerCertificate): PeerCertificate[] {
   return found
 }
 
-function split(address: string): { host: string; port: number } {
+/** Throws a Failure `agent.address`. */
+export function hostAndPort(address: string): { host: string; port: number } {
   const [, host = '', port = ''] = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(address) ?? []
   if (host === '' || Number(port) === 0 || Number(port) > 65_535) {
     throw new Failure('agent.address', `"${address}" is not HOST:PORT, such as house.lan:11436`)

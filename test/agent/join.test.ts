@@ -11,7 +11,7 @@ import { type Identity, Papers } from '../../src/pki/papers.ts'
 import { newRequest } from '../../src/pki/request.ts'
 import { newToken } from '../../src/pki/token.ts'
 import type { Channel } from '../../src/rpc/channel.ts'
-import { toHouse, toHouseOf } from '../../src/rpc/credentials.ts'
+import { remedyOf, toHouse, toHouseOf } from '../../src/rpc/credentials.ts'
 import { agentService, houseService } from '../../src/rpc/definitions.ts'
 import type { Exchange } from '../../src/rpc/exchange.ts'
 import { dataFolder, type World, world } from '../house/world.ts'
@@ -104,6 +104,19 @@ t.test('the token of another house is not told to this one', async t => {
   await t.rejects(joinHouse(systemClock, w.at, token), { code: 'agent.stranger' })
   await joinHouse(systemClock, other.at, token)
   t.same(await w.facts('agent.joined'), [])
+})
+
+t.test('who takes the port of clients for that of agents is told so', async t => {
+  const w = await house(t)
+  const token = await w.invite('a')
+  await t.rejects(joinHouse(systemClock, `127.0.0.1:${w.house.port}`, token), {
+    code: 'agent.unreachable',
+    message: /does not speak TLS.*--agents/,
+  })
+  const identity = await w.join('a')
+  const line = lineOf(t, `127.0.0.1:${w.house.port}`, identity)
+  const error = await line.ready(5_000).catch(error => error)
+  t.match(remedyOf(error.message), /does not speak TLS/)
 })
 
 t.test('who is revoked is cut off at once, in the middle of a call, and stays out', async t => {
