@@ -13,7 +13,7 @@ import { addressOf, checkAddress } from '../ollama/address.ts'
 import { readHouse, readIdentity, tryFolder, writeIdentity } from '../pki/files.ts'
 import { type Identity, Papers } from '../pki/papers.ts'
 import { describe } from '../pki/request.ts'
-import { remedyOf } from '../rpc/credentials.ts'
+import { hostAndPort, remedyOf } from '../rpc/credentials.ts'
 import { join, joinOptions } from './join.ts'
 import { release } from './release.ts'
 import { aborted, interruption, stayingFor } from './signals.ts'
@@ -95,6 +95,8 @@ async function carryOn(given: Given): Promise<void> {
       'say where the house is with --house HOST:PORT, or where to wait for it with --listen HOST:PORT',
     )
   }
+  // gRPC would dial port 443 where none is said, and somebody may answer there.
+  if (house !== undefined) hostAndPort(house)
   const slots = wholeOf(given, 'slots', COUNT_MAX)
   const residentMax = wholeOf(given, 'resident', COUNT_MAX)
   const ollama = ollamaOf(given)

@@ -49,6 +49,8 @@ t.test('an agent is invited, joins, attaches, and is sent away', async t => {
   const agent = start(t, ['agent', '--data', home, '--ollama', sim.url])
   await w.fact('node.joined', ({ id }) => id === 'gpu-1')
   t.equal((await w.generate()).status, 200)
+  const astray = await run(t, ['agent', '--data', home, '--house', '127.0.0.1', '--ollama', sim.url])
+  t.match([astray.code, astray.err], [1, /"127\.0\.0\.1" is not HOST:PORT/])
   const listed = await run(t, ['pki', 'ls', '--json'], env)
   t.match(JSON.parse(listed.out), [{ node: 'gpu-1', state: 'trusted' }])
   t.match((await run(t, ['pki'], env)).out, /gpu-1 +trusted/)
