@@ -42,7 +42,7 @@ export function standings(
     findings,
   }: {
     readonly models?: ReadonlySet<string> | undefined
-    readonly plan: Pick<Plan, 'actions' | 'unmet'>
+    readonly plan: Pick<Plan, 'actions' | 'stocks' | 'unmet'>
     readonly transfers: readonly TransferTold[]
     readonly findings: ReadonlyMap<string, readonly string[]>
   },
@@ -53,6 +53,7 @@ export function standings(
   const bound = by(open)
   const actions = by(plan.actions)
   const unmet = by(plan.unmet)
+  const stocks = new Map(plan.stocks.map(stock => [stock.model, stock]))
   const names = new Set([
     ...needs.residency.state.byModel.keys(),
     ...needs.policies.state.keys(),
@@ -65,8 +66,11 @@ export function standings(
       const policy = needs.policies.state.get(model)
       const copies = copiesOf(needs, model)
       const transfers = bound.get(model) ?? []
-      const reachable = copies.filter(({ standing }) => standing !== 'down').length
       const { replicasMin: min, replicasMax: max } = policy ?? ({} as PolicyData)
+      // A copy where the policy does not let it be is none of those it wants, nor is one that is only brought up to date.
+      const { coming = [], strays = [] } = stocks.get(model) ?? {}
+      const counted = copies.filter(({ node }) => !strays.includes(node))
+      const reachable = counted.filter(({ standing }) => standing !== 'down').length
       return {
         model,
         ...(policy && { policy: placement(policy) }),
@@ -74,8 +78,8 @@ export function standings(
           wanted: { ...(min !== undefined && { min }), ...(max !== undefined && { max }) },
         }),
         copies,
-        missing: Math.max(0, (min ?? 0) - reachable - transfers.length),
-        surplus: Math.max(0, copies.length - (max ?? Number.POSITIVE_INFINITY)),
+        missing: Math.max(0, (min ?? 0) - reachable - coming.length),
+        surplus: max === undefined ? 0 : strays.length + Math.max(0, counted.length - max),
         transfers,
         findings: findings.get(model) ?? [],
         plan: [

@@ -303,6 +303,18 @@ t.test(
   },
 )
 
+t.test('a copy against the policy is not one of those it wants, nor is one that is renewed', async t => {
+  const s = await keeping(t)
+  for (const node of ['a', 'b']) s.join(node)
+  for (const node of ['a', 'b']) s.find(M, node)
+  s.policy({ replicasMin: 2, avoid: ['b'] })
+  t.match(s.registry.status(), [{ missing: 1, surplus: 0 }])
+  s.registry.pull(M, { nodes: ['a'] }, 'ann')
+  t.match(s.registry.status(), [{ missing: 1, transfers: [{ node: 'a' }] }])
+  s.policy({ replicasMin: 1, replicasMax: 2, avoid: ['b'] })
+  t.match(s.registry.status(), [{ missing: 0, surplus: 1 }])
+})
+
 t.test('what would serve better is only said, until somebody takes it up', async t => {
   const s = await keeping(t)
   for (const node of ['a', 'b']) s.join(node)
