@@ -72,8 +72,9 @@ const WORD_EVERY_MS = 200
 interface Watched {
   status?: Heard
   heardAt: number
-  /** When it was heard last, or asked; on a clock that never jumps. */
+  /** When it was heard last, and when it was asked; on a clock that never jumps. */
   wordAt: number
+  askedAt: number
   strain: Strain
   /** When it was last said what machine it is; when it was last registered with other limits, and with which. */
   equippedAt?: number | undefined
@@ -157,15 +158,21 @@ export class Watching implements Hearing {
   #of(name: string): Watched {
     let watched = this.#nodes.get(name)
     if (watched === undefined) {
-      watched = { heardAt: 0, wordAt: this.#needs.clock.monotonic(), strain: EASE, failures: 0 }
+      const at = this.#needs.clock.monotonic()
+      watched = { heardAt: 0, wordAt: at, askedAt: at, strain: EASE, failures: 0 }
       this.#nodes.set(name, watched)
     }
     return watched
   }
 
   #silent({ wordAt }: Watched): boolean {
+    return this.#long(wordAt)
+  }
+
+  /** Is it so long ago that words are missed? */
+  #long(at: number): boolean {
     const { clock, settings } = this.#needs
-    return clock.monotonic() - wordAt > SILENT_INTERVALS * settings.watchMs
+    return clock.monotonic() - at > SILENT_INTERVALS * settings.watchMs
   }
 
   #forget(name: string): void {
@@ -190,7 +197,7 @@ export class Watching implements Hearing {
     const watched = this.#of(name)
     const asked = new AbortController()
     watched.asked = asked
-    watched.wordAt = this.#needs.clock.monotonic()
+    watched.askedAt = this.#needs.clock.monotonic()
     this.#listen(name)
     void this.#hearFrom(name, watched, asked)
   }
@@ -230,7 +237,7 @@ export class Watching implements Hearing {
     watched.tick = clock.after(settings.watchMs, () => {
       if (this.#silent(watched)) {
         this.#tell(name)
-        if (watched.asked !== undefined) this.#ask(name)
+        if (watched.asked !== undefined && this.#long(watched.askedAt)) this.#ask(name)
       }
       if (this.up(name) || watched.strain.cause !== undefined) this.#listen(name)
     })

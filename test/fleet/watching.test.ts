@@ -177,6 +177,23 @@ t.test('what an agent says is put together, and grows old', async t => {
   t.equal(w.watching.of('a')!.status.load?.cpu, 0.5, 'it is still known what it said last')
 })
 
+t.test('to be asked again is not to be heard: what was said grows old until something new is', async t => {
+  const w = await given(t)
+  w.call.say({ equipment: machine, load: calm })
+  await w.clock.advance(1_000)
+  await w.clock.advance(10 * EVERY_MS)
+  const silent = w.watching.of('a')!
+  t.ok(w.calls.length > 1, 'it was asked again')
+  t.match(silent, { fresh: false, ageMs: w.clock.now() - silent.heardAt })
+  t.equal(w.watching.gauges('a'), undefined)
+  w.line(false)
+  w.line(true)
+  t.equal(w.watching.of('a')!.fresh, false, 'a line that is back has told nothing yet')
+  w.call.say({ load: calm })
+  await w.clock.advance(1_000)
+  t.match(w.watching.of('a'), { fresh: true, ageMs: 1_000 })
+})
+
 t.test('what machine it is becomes a fact once, and once more when it is registered anew', async t => {
   const w = await given(t)
   w.call.say({ equipment: machine })
