@@ -34,6 +34,7 @@ export async function join(given: Given, dir: string): Promise<void> {
   say(plain(`Its key and certificate are in ${identityIn(dir)}; renewed by itself while the agent runs.`))
   const { data } = given.flags
   say(plain(`Run it with: quipu agent${data === undefined ? '' : ` --data ${dir}`}`))
+  say('An agent that runs already goes on as it was, and is not let in: start it anew.')
   const skew = described.issuedAt - systemClock.now()
   if (Math.abs(skew) > SKEW_MS) {
     const way = skew > 0 ? 'behind' : 'ahead of'
