@@ -13,6 +13,7 @@ import type {
 } from '../rpc/messages.ts'
 import type { Answer, Attached, Lent } from './attached.ts'
 import { carry } from './carry.ts'
+import { progressIn } from './hearsay.ts'
 import { DEADLINE_MS, type Link, ours, within } from './link.ts'
 
 /** Messages that wait for whoever reads them. */
@@ -42,7 +43,8 @@ export function attachedLink(attached: Attached, node: string, clock: Clock): Li
     async *command(request: ModelCommandRequest, signal): AsyncGenerator<CommandProgress> {
       for await (const answer of calls(attached, node, { command: request }, signal)) {
         if (!('command' in answer)) throw odd(node)
-        yield answer.command
+        const told = progressIn(answer.command)
+        if (told !== undefined) yield told
       }
     },
     async cancel(id, signal) {

@@ -13,6 +13,7 @@ import { agentService } from '../rpc/definitions.ts'
 import { PROBE } from '../rpc/limits.ts'
 import type { CommandProgress, NodeStatus, RelayRequest, RelayResponse } from '../rpc/messages.ts'
 import { carry, refused } from './carry.ts'
+import { progressIn } from './hearsay.ts'
 import { DEADLINE_MS, type Link, ours, within } from './link.ts'
 
 export interface DialledNeeds {
@@ -157,11 +158,13 @@ function linkOver(channel: Channel, node: string, clock: Clock): Link {
       )
       for await (const { status } of telling(told, signal)) yield status
     },
-    command: (request, signal) =>
-      telling(
-        channel.listen<CommandProgress>(agentService, 'RemoteModelCommand', request, { signal }),
-        signal,
-      ),
+    async *command(request, signal): AsyncGenerator<CommandProgress> {
+      const said = channel.listen<CommandProgress>(agentService, 'RemoteModelCommand', request, { signal })
+      for await (const word of telling(said, signal)) {
+        const told = progressIn(word)
+        if (told !== undefined) yield told
+      }
+    },
     async cancel(id, signal) {
       return (await ask<{ cancelled: boolean }>('CancelModelCommand', { id }, signal)).cancelled
     },

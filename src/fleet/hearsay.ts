@@ -6,6 +6,7 @@
 import type { NodeEquipment } from '../../machines/node.ts'
 import type {
   AgentIdentity,
+  CommandProgress,
   Equipment,
   GpuLoad,
   Hello,
@@ -46,6 +47,8 @@ const UPTIME_MAX = 3.2e9
 const COUNT_MAX = 1e6
 /** As many as the command line takes: a house counts with them. */
 const SLOTS_MAX = 1_024
+const STATUS_MAX = 599
+const OUTCOMES = ['OUTCOME_DONE', 'OUTCOME_FAILED', 'OUTCOME_CANCELLED'] as const
 /** As at the door where people say them. */
 const LABELS_MAX = 64
 const LABEL_NAME_MAX = 63
@@ -62,6 +65,28 @@ export function hear(said: NodeStatus): Heard {
     ...(isRecord(limits) && { limits: limitsOf(limits) }),
     ...(isRecord(present) && { present: { models: listOf(present.models, MODELS_MAX).map(modelOf) } }),
     ...(isRecord(resident) && { resident: { models: listOf(resident.models, MODELS_MAX).map(copyOf) } }),
+  }
+}
+
+/** A word of a command; undefined where it is none that this house knows: a later agent may have others. */
+export function progressIn(said: CommandProgress): CommandProgress | undefined {
+  const { step, end } = record(said)
+  if (isRecord(end)) {
+    const outcome = OUTCOMES.find(known => known === end.outcome) ?? 'OUTCOME_FAILED'
+    const httpStatus = count(end.httpStatus, 0, STATUS_MAX) ?? 0
+    const ms = within(end.ms, 0, Number.MAX_SAFE_INTEGER) ?? 0
+    return { end: { outcome, httpStatus, reason: text(end.reason, NAME_MAX), ms } }
+  }
+  if (!isRecord(step)) return undefined
+  return {
+    step: {
+      status: text(step.status, NAME_MAX),
+      ...given({
+        digest: text(step.digest) || undefined,
+        totalBytes: bytes(step.totalBytes),
+        completedBytes: bytes(step.completedBytes),
+      }),
+    },
   }
 }
 
