@@ -42,6 +42,7 @@ export class Channel {
   readonly #client: Client
   /** Under way. */
   readonly #calls = new Set<Running>()
+  #closed = false
 
   constructor({ clock, address, dialling, probe }: ChannelNeeds) {
     this.#clock = clock
@@ -72,12 +73,9 @@ export class Channel {
     const look = (error?: Error): void => {
       if (error !== undefined)
         return reject(new Failure('rpc.timeout', 'no connection in time', { retryable: true }))
-      let state: connectivityState
-      try {
-        state = channel.getConnectivityState(true)
-      } catch (cause) {
-        return reject(new Failure('rpc.broken', 'the channel is closed', { cause }))
-      }
+      // To ask one for its state that is closed would have it connect again, and stay.
+      if (this.#closed) return reject(new Failure('rpc.broken', 'the channel is closed'))
+      const state = channel.getConnectivityState(true)
       if (state === connectivityState.READY) return resolve()
       if (state === connectivityState.TRANSIENT_FAILURE) {
         return this.#trouble(said => reject(new Failure('rpc.broken', said, { retryable: true })))
@@ -174,6 +172,7 @@ export class Channel {
 
   /** Calls go on until they have ended. */
   close(): void {
+    this.#closed = true
     this.#client.close()
   }
 
