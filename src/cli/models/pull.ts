@@ -25,6 +25,7 @@ export async function pull(client: Client, given: Given, model = ''): Promise<vo
   const { switches } = given
   const nodes = nodesOf(given)
   const auto = wholeOf(given, 'auto', 1_000)
+  if (auto === 0) throw misused('--auto: name at least one node, or leave it out')
   const all = switches.has('all')
   if ([nodes !== undefined, auto !== undefined, all].filter(Boolean).length > 1)
     throw misused('--nodes, --all and --auto are three ways to say where to; choose one')

@@ -133,6 +133,7 @@ t.test('what is watched is the transfer that was ordered, and not one of the sam
 for (const [args, said] of [
   [['pull'], /models pull needs NAME/],
   [['pull', 'm', '--all', '--auto', '2'], /choose one/],
+  [['pull', 'm', '--auto', '0'], /name at least one/],
   [['rm', 'm', '--all'], /--all does not go with models rm/],
   [['pul', 'm'], /did you mean pull\?/],
   [['pull', 'm', '--nodes', ','], /name at least one/],
