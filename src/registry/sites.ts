@@ -88,7 +88,7 @@ export interface Site {
   readonly weight: number
   /** Why nothing is brought there, whatever the model. */
   readonly barred: string | undefined
-  /** Lost for longer than the grace: what it has does not count. */
+  /** Lost, or registered anew without an answer, for longer than the grace: what it has does not count. */
   readonly gone: boolean
   /** Up for longer than the grace, and at work: what it has can be counted on. */
   readonly firm: boolean
@@ -219,7 +219,7 @@ function siteOf(scene: Scene, care: Care, node: PlannedNode): Site {
     hash: hashOf(name),
     weight,
     barred: barOf(scene, care, node),
-    gone: reach === 'down' && forMs >= care.graceMs,
+    gone: reach !== 'up' && forMs >= care.graceMs,
     firm: routable(node as FleetNode) && forMs >= care.graceMs && !scene.barred(name),
     load: scene.running(name) / Math.max(1, slots),
     memory: memoryOf(equipment),

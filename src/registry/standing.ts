@@ -70,7 +70,7 @@ export function standings(
       // A copy where the policy does not let it be is none of those it wants, nor is one that is only brought up to date.
       const { coming = [], strays = [] } = stocks.get(model) ?? {}
       const counted = copies.filter(({ node }) => !strays.includes(node))
-      const reachable = counted.filter(({ standing }) => standing !== 'down').length
+      const reachable = counted.filter(({ standing }) => !AWAY.includes(standing)).length
       return {
         model,
         ...(policy && { policy: placement(policy) }),
@@ -90,6 +90,7 @@ export function standings(
     })
 }
 
+const AWAY: readonly string[] = ['down', 'joining']
 const OPEN: readonly string[] = ['running', 'waiting', 'resting']
 
 function copiesOf({ fleet, residency }: StandingNeeds, model: string): Standing['copies'] {

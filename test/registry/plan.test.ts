@@ -64,6 +64,16 @@ t.test('a lost node counts until the grace is over, and its only copy is then br
     [],
     'only where it wants one at least',
   )
+  const anew = (forMs: number): Words => ({
+    ...lost(0),
+    nodes: [node('a', { reach: 'joining', since: NOW - forMs }), node('b')],
+  })
+  t.same(deeds(anew(CARE.graceMs - 1)), [])
+  t.same(
+    deeds(anew(CARE.graceMs)),
+    ['pull b'],
+    'registered anew while it was lost, and has not answered since',
+  )
 })
 
 t.test('nodes that are out of the question, and what is said of them', async t => {

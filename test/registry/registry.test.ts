@@ -79,6 +79,21 @@ t.test(
   },
 )
 
+t.test('a lost node that is registered anew, and stays away, is lost all the same', async t => {
+  const s = await keeping(t)
+  for (const node of ['a', 'b']) s.join(node)
+  s.find(M, 'a')
+  s.policy({ replicasMin: 1 })
+  await s.pass(MINUTE)
+  s.lose('a')
+  const data = { url: 'http://a:11434', slots: 2, residentMax: 3, labels: {}, origin: 'flag' } as const
+  s.engine.commit('node', 'a', { type: 'node.register', data })
+  await s.clock.advance(30_000)
+  t.match(s.registry.status(), [{ copies: [{ standing: 'joining' }], missing: 1 }])
+  await s.pass(2 * MINUTE)
+  t.same([...s.residency.state.byModel.get(M)!.keys()], ['a', 'b'])
+})
+
 t.test('a node that is lost while it pulls for a policy: after the grace another one is chosen', async t => {
   const s = await keeping(t)
   for (const node of ['a', 'b', 'c']) s.join(node)
