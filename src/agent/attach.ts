@@ -11,7 +11,7 @@
 import type { Clock, Timer } from '../clock.ts'
 import { Failure } from '../failure.ts'
 import { Channel } from '../rpc/channel.ts'
-import type { Dialling } from '../rpc/credentials.ts'
+import { type Dialling, remedyOf } from '../rpc/credentials.ts'
 import { houseService } from '../rpc/definitions.ts'
 import { CALLS_MAX, PROBE, type Probe } from '../rpc/limits.ts'
 import type { AttachRequest, AttachResponse, Hello } from '../rpc/messages.ts'
@@ -24,7 +24,7 @@ export interface AttachNeeds extends ServeNeeds {
   /** Asked for each connection: certificates change. */
   readonly dialling: () => Dialling
   readonly hello: Hello
-  /** The line came up, or it went down, and why. */
+  /** The line came up, or it went down, and why; or it stays down for another reason that somebody can do something about. */
   readonly heard?: (up: boolean, why?: Failure) => void
   readonly probe?: Probe
   /** Idle streams, at least. */
@@ -49,6 +49,8 @@ export class Attachment {
   readonly #lines = new Set<Line>()
   #retry: Timer | undefined
   #tries = 0
+  /** What could be done about the line that did not come up last. */
+  #told: string | undefined
   #closed = false
 
   constructor(needs: AttachNeeds) {
@@ -96,13 +98,16 @@ export class Attachment {
       up: () => {
         if (up || this.#line !== line) return
         up = true
+        this.#told = undefined
         heard?.(true)
       },
       down: why => {
         if (this.#line !== line) return
         this.#line = undefined
         line.letGo()
-        if (up || this.#tries === 0) heard?.(false, why)
+        const remedy = why.code.startsWith('agent.') ? why.code : remedyOf(why.message)
+        if (up || this.#tries === 0 || (remedy !== undefined && remedy !== this.#told)) heard?.(false, why)
+        this.#told = remedy ?? this.#told
         if (up && clock.monotonic() - began >= STOOD_MS) this.#tries = 0
         this.#again()
       },

@@ -34,7 +34,7 @@ async function given(t: Test, journal?: Journal) {
       const now = Date.now()
       const made = authority.issue({ role: 'node', node }, keyOfRequest(csr)!, { now, lifetimeMs })
       const { serialNumber: serial, raw } = new X509Certificate(made.certificate)
-      const [tokenHash, until] = [`hash of ${node}`, now + 60_000]
+      const [tokenHash, until] = [`hash of ${serial}`, now + 60_000]
       await engine.dispatch('agent', node, { type: 'agent.invite', data: { tokenHash, until } })
       const certificate = { serial, fingerprint: fingerprintOf(raw), until: made.until }
       await engine.dispatch('agent', node, { type: 'agent.join', data: { ...certificate, tokenHash } })
@@ -155,6 +155,33 @@ t.test('who opened a stream before it was revoked, and says hello after that, is
   stream.put({ hello })
   t.match(await ending, { code: 'agent.revoked' })
   t.same(await w.facts('node.registered'), [])
+})
+
+t.test('an agent that stays out says so again when the reason is another', async t => {
+  const { w, identity, introduced, revoke } = await given(t)
+  const sim = await simOf(t)
+  const { introductions } = introduced(await identity('n1', 600_000))
+  const reasons: string[] = []
+  const wanted = new Map<string, () => void>()
+  const says = (code: string): Promise<void> =>
+    new Promise(resolve => (reasons.includes(code) ? resolve() : wanted.set(code, resolve)))
+  await agentOf(t, {
+    ollama: sim.url,
+    house: w.house.agents!,
+    introductions,
+    heard(up, why) {
+      const said = up ? 'attached' : why!.code
+      reasons.push(said)
+      wanted.get(said)?.()
+    },
+  })
+  await says('attached')
+  await revoke('n1')
+  await says('agent.revoked')
+  await identity('n1', 600_000)
+  await says('agent.outdated')
+  await new Promise(resolve => setTimeout(resolve, 2_000))
+  t.equal(reasons.filter(said => said === 'agent.outdated').length, 1, 'and once')
 })
 
 t.test(
