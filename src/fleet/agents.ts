@@ -144,7 +144,7 @@ export class Agents implements Links {
   /** Ends the lines of a node, with the calls on them: those that came with this certificate, or all. */
   expel(node: string, why: Refusal, serial?: string): void {
     this.#attached.expel(node, why, serial)
-    this.#dialled.expel(node)
+    this.#dialled.expel(node, serial)
   }
 
   /** Agents may go elsewhere; calls go on until close(). */

@@ -27,6 +27,7 @@ const CONNECT_MS = 10_000
 
 interface Line {
   readonly url: string
+  readonly how: Dialling
   readonly channel: Channel
   readonly link: Link
   up: boolean
@@ -66,10 +67,13 @@ export class Dialled {
     }
   }
 
-  /** Ends the line to a node, with the calls on it, and dials anew: whoever may not be called is not let in there. */
-  expel(node: string): void {
+  /**
+   * Ends the line to a node, with the calls on it, if it came up with this certificate, and dials anew: whoever may not be
+   * called is not let in there.
+   */
+  expel(node: string, serial?: string): void {
     const line = this.#lines.get(node)
-    if (line === undefined) return
+    if (line === undefined || (serial !== undefined && line.how.serial?.() !== serial)) return
     this.#drop(node)
     line.channel.cut()
     this.#open(node, line.url)
@@ -91,7 +95,7 @@ export class Dialled {
       throw error
     }
     const channel = new Channel({ clock, address, dialling: how, probe: PROBE })
-    const line: Line = { url, channel, link: linkOver(channel, node, clock), up: false }
+    const line: Line = { url, how, channel, link: linkOver(channel, node, clock), up: false }
     this.#lines.set(node, line)
     void this.#keep(node, line)
   }

@@ -29,6 +29,8 @@ export type { ServerCredentials }
 export interface Dialling {
   readonly credentials: ChannelCredentials
   readonly options: ChannelOptions
+  /** Of the certificate with which the other side was let in last, where that was asked. */
+  readonly serial?: () => string | undefined
 }
 
 /** Any call of grpc-js on a server, as far as it says who calls. */
@@ -83,16 +85,19 @@ export function toHouse(papers: Papers): Dialling {
 
 /** From the house to an agent that listens, if the gate lets it be called. */
 export function toAgent(papers: Papers, node: string, gate: Gate): Dialling {
-  return dialling(papers, shown => {
+  let serial: string | undefined
+  const check: Check = shown => {
     if (shown?.role !== 'node' || shown.node !== node) return not(`the node ${node}`, shown)
     try {
       gate(shown)
+      serial = shown.serial
       return undefined
     } catch (error) {
       if (error instanceof Refusal) return error
       throw error
     }
-  })
+  }
+  return { ...dialling(papers, check), serial: () => serial }
 }
 
 /** To a house that is known by its authority only, by somebody who has nothing to show. */
