@@ -108,7 +108,7 @@ export class Channel {
     const none = (): Buffer => Buffer.alloc(0)
     const deadline = new Date(this.#clock.now() + TROUBLE_MS)
     this.#client.makeUnaryRequest(HEALTH, none, none, {}, new Metadata(), { deadline }, error =>
-      told(error?.details ?? 'no connection came about'),
+      told(error === null ? 'no connection came about' : heardNo(error).message),
     )
   }
 

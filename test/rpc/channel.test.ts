@@ -29,3 +29,18 @@ t.test('a line that is closed while it comes up does not come up again', async t
   t.equal(sockets.length, 1, 'nobody dials any more')
   await t.rejects(channel.ready(60_000), { code: 'rpc.broken' })
 })
+
+t.test('why no line comes up is told without the words that the library puts around it', async t => {
+  const gone = createServer().listen(0, '127.0.0.1')
+  await once(gone, 'listening')
+  const address = `127.0.0.1:${(gone.address() as AddressInfo).port}`
+  gone.close()
+  await once(gone, 'close')
+  const channel = new Channel({ clock, address, dialling: plaintext.dialling(), probe: PROBE })
+  t.teardown(() => channel.close())
+  await t.rejects(channel.ready(60_000), {
+    code: 'rpc.broken',
+    retryable: true,
+    message: `connect ECONNREFUSED ${address}`,
+  })
+})
