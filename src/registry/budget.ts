@@ -5,7 +5,7 @@
  *
  *  1. What was begun within the window before now counts, to the millisecond. (A bucket of tokens lets twice as many
  *     through in a window, and must know how full it was; this needs the last few times only.)
- *  2. Of a clock that was set back, what lies in the future counts as begun now.
+ *  2. Of a clock that was set back, what lies in the future counts as begun just as long ago: it must not block until then.
  *  3. Where nothing is left, the next may begin when the oldest that is too many leaves the window.
  */
 
@@ -24,7 +24,7 @@ export function allowance(
   { actionsMax, windowMs }: Budget = BUDGET,
 ): { readonly count: number; readonly at?: number } {
   const counted = begun
-    .map(at => Math.min(at, now)) // (2)
+    .map(at => now - Math.abs(now - at)) // (2)
     .filter(at => at > now - windowMs) // (1)
     .sort((a, b) => a - b)
   const count = Math.max(0, actionsMax - counted.length)

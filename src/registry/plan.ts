@@ -32,6 +32,7 @@ import type { EndedTransfer, OpenTransfer } from '../projections/transfers.ts'
 import {
   type Admission,
   admissionOf,
+  agoMs,
   CARE,
   type Care,
   demandAt,
@@ -328,7 +329,7 @@ class Planning {
 
   /** Given up of late, and nobody has set the policy since. */
   #rests({ since }: EndedTransfer, { setAt = 0 }: PlannedPolicy): boolean {
-    return this.#scene.now - since < this.#care.restMs && setAt <= since
+    return agoMs(this.#scene, since) < this.#care.restMs && setAt <= since
   }
 
   #miss(one: Wanted, why: string, has = have(one)): void {

@@ -211,7 +211,7 @@ export function destinationOf(
 
 function siteOf(scene: Scene, care: Care, node: PlannedNode): Site {
   const { name, reach, since, slots, weight = 1, equipment } = node
-  const forMs = scene.now - since
+  const forMs = agoMs(scene, since)
   const free = scene.freeBytes(name)
   return {
     node,
@@ -232,9 +232,14 @@ function barOf(scene: Scene, care: Care, node: PlannedNode): string | undefined 
   if (node.reach === 'joining') return 'has not answered yet'
   if (node.reach === 'down') return 'is down'
   if (node.duty !== 'active') return 'is drained'
-  if (scene.now - node.since < care.settleMs) return 'came a moment ago'
+  if (agoMs(scene, node.since) < care.settleMs) return 'came a moment ago'
   if (scene.barred(node.name)) return 'its breaker is open'
   return node.throttled === undefined ? undefined : 'is slowed down'
+}
+
+/** What lies ahead, after a clock was set back, counts as just as long ago: otherwise nothing would happen until then. */
+export function agoMs({ now }: Pick<Scene, 'now'>, at: number): number {
+  return Math.abs(now - at)
 }
 
 /** FNV-1a, 32 bits: short names, spread well enough by what mixes two of them. */

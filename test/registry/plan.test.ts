@@ -76,6 +76,23 @@ t.test('a lost node counts until the grace is over, and its only copy is then br
   )
 })
 
+t.test('a clock that was set back does not stop anything until it has caught up', async t => {
+  const since = NOW + 365 * 86_400_000
+  const ahead = (name: string, more = {}) => node(name, { since, ...more })
+  const one = { copies: [copy(M, 'a')], ...wants({ replicasMin: 2 }) }
+  t.same(deeds({ nodes: [ahead('a'), ahead('b')], ...one }), ['pull b'])
+  t.same(deeds({ nodes: [ahead('a', { reach: 'down' }), ahead('b'), ahead('c')], ...one }), [
+    'pull b',
+    'pull c',
+  ])
+  t.same(deeds({ nodes: [ahead('a'), ahead('b')], ...one, abandoned: [abandoned(M, 'b', { since })] }), [
+    'pull b',
+  ])
+  const many = { copies: [copy(M, 'a'), copy(M, 'b')], ...wants({ replicasMax: 1, prefer: ['a'] }) }
+  t.same(deeds({ nodes: [ahead('a'), ahead('b')], ...many }), ['remove b'])
+  t.equal(choose(scene({ nodes: [ahead('a')] }), M, { count: 1 }).nodes.length, 1)
+})
+
 t.test('nodes that are out of the question, and what is said of them', async t => {
   const excluded = (words: Partial<Words>, policy: object = {}): unknown => {
     const all = { nodes: [node('a')], ...words, ...wants({ replicasMin: 1, ...policy }) }
