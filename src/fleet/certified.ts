@@ -39,12 +39,16 @@ export async function openCertified(needs: CertifiedHouseNeeds): Promise<Certifi
   if (!needed && !there) return undefined
   const { HousePapers, openAuthority, pkiIn } = await import('../pki/authority.ts')
   const { keyOfRequest } = await import('../pki/certificate.ts')
-  const authority = await openAuthority(pkiIn(dir)).catch(error => {
+  const open = async () => {
+    const authority = await openAuthority(pkiIn(dir))
+    return { authority, house: new HousePapers(authority, clock) }
+  }
+  const opened = await open().catch(error => {
     if (needed || !(error instanceof Failure)) throw error
     warn(`agents that listen are not dialled: ${error.message}`)
   })
-  if (authority === undefined) return undefined
-  const house = new HousePapers(authority, clock)
+  if (opened === undefined) return undefined
+  const { authority, house } = opened
   const trust = new Trust(needs)
   const joining = new Joining({ ...needs, authority, keyOfRequest })
   return {

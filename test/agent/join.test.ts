@@ -303,3 +303,11 @@ t.test('a house that needs an authority and has none says how to make it', async
   const res = await without.post('/quipu/agents', { node: 'a' })
   t.same([res.status, ((await res.json()) as { code: string }).code], [409, 'agent.off'])
 })
+
+t.test('a house that needs no authority starts beside one that has expired', async t => {
+  const data = dataFolder(t)
+  const longAgo = Date.now() - 11 * 365 * 86_400_000
+  await makeAuthority(pkiIn(data), { ...systemClock, now: () => longAgo })
+  await t.rejects(world(t, { sims: [], flags: { agents: '127.0.0.1:0', data } }), { code: 'pki.expired' })
+  await world(t, { sims: [], flags: { data } })
+})
