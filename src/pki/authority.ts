@@ -83,7 +83,7 @@ export async function makeAuthority(dir: string, clock: Clock): Promise<Authorit
 export async function openAuthority(dir: string): Promise<Authority> {
   const [key, certificate] = await Promise.all([textIn(keyIn(dir)), textIn(certificateIn(dir))])
   if (key === undefined && certificate === undefined) {
-    const said = `${dir} is not there: the house has no authority that agents could trust. Make one with: quipu pki init`
+    const said = `${dir} is not there: the house has no authority that agents could trust. Make one with: quipu pki init --data ${dirname(dir)}`
     throw new Failure('pki.missing', said)
   }
   for (const [path, text] of [[keyIn(dir), key] as const, [certificateIn(dir), certificate] as const]) {
