@@ -12,6 +12,7 @@
  * for it to be done now waits for neither.
  */
 import { Refusal } from '../../machines/entity.ts'
+import type { PolicyData } from '../../machines/policy.ts'
 import { replicaId } from '../../machines/replica.ts'
 import type { TransferCause } from '../../machines/transfer.ts'
 import type { Timer } from '../clock.ts'
@@ -23,6 +24,7 @@ import { optimize, type Proposal } from './optimize.ts'
 import { type Action, choose, type How, mayRemove, plan } from './plan.ts'
 import { Remover, type RemoverNeeds } from './remover.ts'
 import { atOnce, careOf, type SightNeeds, sceneOf } from './sight.ts'
+import { admissionOf } from './sites.ts'
 import { type Standing, standings } from './standing.ts'
 import { type TransferTold, tellTransfers } from './told.ts'
 
@@ -175,11 +177,17 @@ export class Registry {
     }
   }
 
-  /** What its policy wants at least stays; a copy on a node that is down is none to rely on. */
+  /** What its policy wants at least stays; a copy on a node that is down, or that it does not want there, is none to rely on. */
   #mind(model: string, copies: readonly string[], going: readonly string[]): void {
     const { fleet, policies } = this.#needs
-    const { replicasMin: min = 0, replicasMax: max = '' } = policies.state.get(model) ?? {}
-    const left = copies.filter(node => !going.includes(node) && fleet.state.get(node)?.reach === 'up').length
+    const policy: PolicyData = policies.state.get(model) ?? {}
+    const { replicasMin: min = 0, replicasMax: max = '' } = policy
+    const admits = admissionOf(policy)
+    const counts = (node: string): boolean => {
+      const there = fleet.state.get(node)
+      return there?.reach === 'up' && admits(there)
+    }
+    const left = copies.filter(node => !going.includes(node) && counts(node)).length
     if (left >= min) return
     const how = `ask for fewer first (quipu policy set ${model} replicas=${left}-${max}), or say force`
     const rule = `its policy wants ${min}, and ${left} would be left that can be reached`

@@ -248,6 +248,15 @@ t.test('a copy on a node that is down is none to rely on', async t => {
   })
 })
 
+t.test('nor is a copy where the policy does not let it be', async t => {
+  const s = await keeping(t)
+  for (const node of ['a', 'b']) s.join(node)
+  for (const node of ['a', 'b']) s.find(M, node)
+  s.policy({ replicasMin: 1, avoid: ['b'] })
+  await t.rejects(s.registry.remove(M, { nodes: ['a'], force: false }, 'ann'), { code: 'policy.needs' })
+  t.match(await s.registry.remove(M, { nodes: ['b'], force: false }, 'ann'), { removed: ['b'] })
+})
+
 t.test('two who remove at once do not remove the last two', async t => {
   const s = await keeping(t)
   for (const node of ['a', 'b']) s.join(node)
