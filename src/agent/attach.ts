@@ -61,13 +61,13 @@ export class Attachment {
     this.#dial()
   }
 
-  /** A new line, beside the old one until its calls have ended. */
+  /** A new line, beside the old one until that is up, and the calls on the old one have ended. */
   redial(): void {
     this.#retry?.cancel()
     const old = this.#line
     this.#line = undefined
-    old?.letGo()
-    this.#dial()
+    const next = this.#dial()
+    if (next !== undefined) old?.giveWay(next)
   }
 
   /** The channel to the house that is up now, for calls of another kind. */
@@ -89,8 +89,8 @@ export class Attachment {
     this.#lines.clear()
   }
 
-  #dial(): void {
-    if (this.#closed) return
+  #dial(): Line | undefined {
+    if (this.#closed) return undefined
     const { clock, heard } = this.#needs
     const began = clock.monotonic()
     let up = false
@@ -116,6 +116,7 @@ export class Attachment {
     this.#line = line
     this.#lines.add(line)
     void line.open()
+    return line
   }
 
   /** Full jitter: many agents of a house that was away do not come back at the same moment. */
@@ -140,7 +141,10 @@ class Line {
   readonly #turns: LineTurns
   readonly #idle = new Set<() => void>()
   #busy = 0
+  #givesWay = false
   #letGo = false
+  /** It is up, or will not be. */
+  readonly #settled = Promise.withResolvers<void>()
 
   constructor(needs: AttachNeeds, turns: LineTurns) {
     this.#needs = needs
@@ -160,10 +164,18 @@ class Line {
     }
   }
 
+  /** Calls come on what is idle here until the next line is up, or will not be. */
+  giveWay(next: Line): void {
+    // A house takes the line for the present one that opened a stream last.
+    this.#givesWay = true
+    void next.#settled.promise.then(() => this.letGo())
+  }
+
   /** Idle streams end now, the others with their calls; then the connection. */
   letGo(): void {
     if (this.#letGo) return
     this.#letGo = true
+    this.#settled.resolve()
     for (const end of [...this.#idle]) end()
     this.#done()
   }
@@ -171,7 +183,7 @@ class Line {
   /** As many idle ones as there are calls: a burst finds room for twice as many, a round trip later for four times. */
   #topUp(): void {
     const { idleMin = IDLE_MIN } = this.#needs
-    while (!this.#letGo && this.#idle.size < Math.max(idleMin, this.#busy)) {
+    while (!this.#letGo && !this.#givesWay && this.#idle.size < Math.max(idleMin, this.#busy)) {
       if (this.#idle.size + this.#busy >= STREAMS_MAX) return
       this.#open()
     }
@@ -182,7 +194,10 @@ class Line {
     stream.put({ hello: this.#needs.hello })
     let busy = false
     const end = serve(stream, this.#needs, {
-      accepted: this.#turns.up,
+      accepted: () => {
+        this.#settled.resolve()
+        this.#turns.up()
+      },
       taken: () => {
         busy = true
         this.#idle.delete(end)
