@@ -157,7 +157,8 @@ function objection({ method, path }: RequestHead): Refusal | undefined {
 }
 
 function outgoing({ method, path, headers }: RequestHead, body: Readable | null): Outgoing {
-  const passed: Record<string, string> = {}
+  // Names are a stranger's: one may be `constructor`.
+  const passed: Record<string, string> = Object.create(null)
   for (const { name, value } of headers) {
     const lower = name.toLowerCase()
     if (NOT_PASSED.has(lower)) continue

@@ -58,7 +58,11 @@ for (const [way, open] of Object.entries(ways)) {
     })
     const receiver = taking()
     link.send(
-      post('/api/x?y=%20z', Buffer.from([1, 254, 0]), { 'content-type': 'a/b', 'user-agent': 'me' }),
+      post('/api/x?y=%20z', Buffer.from([1, 254, 0]), {
+        'content-type': 'a/b',
+        'user-agent': 'me',
+        constructor: 'x',
+      }),
       receiver,
     )
     const { status, headers, body, failure } = await receiver.answer
@@ -75,6 +79,7 @@ for (const [way, open] of Object.entries(ways)) {
     const sent = seen.headers.join(' ')
     t.match(sent, /content-type a\/b/)
     t.match(sent, /user-agent me/)
+    t.match(sent, /constructor x( |$)/)
     t.match(sent, /content-length 3/)
   })
 
