@@ -101,7 +101,8 @@ export const knobs = {
     value: 'on|off',
     default: true,
     parse: onOff,
-    sentence: 'start three simulated nodes when no node is configured and no Ollama answers',
+    sentence:
+      'start three simulated nodes when no node is configured, none may attach, and no Ollama answers',
   }),
   trust: knob({
     flag: 'trust',

@@ -75,7 +75,8 @@ export async function discover(needs: RegisterNeeds): Promise<Found> {
     await register(needs, { url, name: 'local', labels: {} }, 'found', 'start')
     return 'found'
   }
-  if (!config.embedded) {
+  // Where agents may attach, made-up answers would stand beside theirs.
+  if (!config.embedded || config.agents !== 'off') {
     dismiss()
     return 'none'
   }

@@ -51,11 +51,17 @@ t.test('a second signal ends serve at once', async t => {
 })
 
 t.test('without nodes serve says so', async t => {
-  const { child, out, ended } = await house(t, ['--embedded', 'off'])
-  t.match(out(), /nodes {4}none yet, so that nothing can be answered/)
-  t.notMatch(out(), /SIMULATED/)
-  child.kill('SIGTERM')
-  t.match(await ended, { code: 0 })
+  // Where agents may come, nobody stands in for them.
+  for (const flags of [
+    ['--embedded', 'off'],
+    ['--agents', '127.0.0.1:0', '--insecure'],
+  ]) {
+    const { child, out, ended } = await house(t, flags)
+    t.match(out(), /nodes {4}none yet, so that nothing can be answered/)
+    t.notMatch(out(), /SIMULATED/)
+    child.kill('SIGTERM')
+    t.match(await ended, { code: 0 })
+  }
 })
 
 t.test('what keeps serve from starting is said without a stack, and is exit code 1', async t => {

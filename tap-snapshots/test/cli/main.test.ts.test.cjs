@@ -105,8 +105,8 @@ is set wins over flags, and stays over restarts.
                           taken; 0 is no budget [0; QUIPU_DISK_BUDGET]
   --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
-  --embedded on|off       start three simulated nodes when no node is configured and no Ollama
-                          answers [on; QUIPU_EMBEDDED]
+  --embedded on|off       start three simulated nodes when no node is configured, none may attach,
+                          and no Ollama answers [on; QUIPU_EMBEDDED]
   --trust CIDR            who may change models and the house when it listens beyond this machine;
                           repeatable [none; QUIPU_TRUST]
   --allow-host NAME       a further name this house is called by (Host header); repeatable [none;
@@ -546,8 +546,8 @@ nodes. Every option can also be given as the variable named behind its default.
                           taken; 0 is no budget [0; QUIPU_DISK_BUDGET]
   --node URL[,name=N][,slots=N][,resident=N][,weight=N][,hours=H][,label.K=V]
                           an Ollama server to send work to; repeatable [none; QUIPU_NODES]
-  --embedded on|off       start three simulated nodes when no node is configured and no Ollama
-                          answers [on; QUIPU_EMBEDDED]
+  --embedded on|off       start three simulated nodes when no node is configured, none may attach,
+                          and no Ollama answers [on; QUIPU_EMBEDDED]
   --trust CIDR            who may change models and the house when it listens beyond this machine;
                           repeatable [none; QUIPU_TRUST]
   --allow-host NAME       a further name this house is called by (Host header); repeatable [none;
