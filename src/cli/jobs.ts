@@ -1,4 +1,5 @@
 /** `quipu jobs`: requests that outlive their client. Submits them, looks at them, fetches what came of them, calls them off. */
+
 import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -6,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { Failure } from '../failure.ts'
 import type { Job } from '../gateway/schema/jobs.ts'
 import type { Told } from '../gateway/schema/words.ts'
+import { JOB_STATES } from '../gateway/states.ts'
 import { type Client, clientOf } from './client.ts'
 import { deedIn } from './deed.ts'
 import { countOf, durationOf, sizeOf, timeOf } from './quantities.ts'
@@ -18,18 +20,7 @@ import { type Given, jsonOption, misused, textOf, type Verb, wholeOf, wordsOf } 
 type JobRow = Told<typeof Job>
 
 const LIMIT = 20
-const STATES = [
-  'queued',
-  'running',
-  'answering',
-  'leased',
-  'completed',
-  'failed',
-  'expired',
-  'cancelled',
-  'open',
-  'finished',
-]
+const STATES = [...JOB_STATES, 'open', 'finished']
 
 export const jobs: Verb = {
   usage: ['jobs [ls]', 'jobs submit FILE', 'jobs show ID', 'jobs result ID', 'jobs cancel ID'],

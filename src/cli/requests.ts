@@ -1,6 +1,7 @@
 /** `quipu requests`: the open requests and the last ones, newest first. */
 import type { Request } from '../gateway/schema/requests.ts'
 import type { Told } from '../gateway/schema/words.ts'
+import { REQUEST_STATES } from '../gateway/states.ts'
 import { clientOf } from './client.ts'
 import { countOf, durationOf, timeOf } from './quantities.ts'
 import { houseOptions } from './settings.ts'
@@ -11,18 +12,7 @@ import { jsonOption, textOf, type Verb, wholeOf, wordsOf } from './verb.ts'
 export type RequestRow = Told<typeof Request>
 
 const LIMIT = 20
-const STATES = [
-  'queued',
-  'running',
-  'answering',
-  'leased',
-  'completed',
-  'failed',
-  'expired',
-  'abandoned',
-  'cancelled',
-  'open',
-]
+const STATES = [...REQUEST_STATES, 'open']
 
 export const requests: Verb = {
   usage: ['requests'],

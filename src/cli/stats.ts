@@ -1,4 +1,6 @@
 /** `quipu stats`: what happened, as tables with the names that spreadsheets and databases know them by. */
+import { QUEUE_STATES } from '../gateway/states.ts'
+import { SAMPLED } from '../stats/sampled.ts'
 import { type Client, clientOf } from './client.ts'
 import { nearest } from './nearest.ts'
 import { countOf } from './quantities.ts'
@@ -52,19 +54,6 @@ const tables: Readonly<Record<string, Table>> = {
 
 const PERIODS = ['hour', 'day', 'week']
 const STEPS = ['10s', '5m', '1h']
-const TYPES = [
-  'health',
-  'load',
-  'latency',
-  'cpu',
-  'memory_free',
-  'disk_free',
-  'gpu',
-  'gpu_memory',
-  'gpu_temperature',
-  'gpu_power',
-]
-const STATUSES = ['queued', 'running', 'leased', 'completed', 'failed', 'expired', 'abandoned', 'cancelled']
 
 const LIMIT = 100
 /** As many as the house gives at once: who wants a file wants all of it. */
@@ -90,12 +79,12 @@ export const stats: Verb = {
     type: {
       value: 'TYPE',
       fallback: 'all',
-      sentence: `server_stats: only ${TYPES.join(', ')}; several with commas`,
+      sentence: `server_stats: only ${SAMPLED.join(', ')}; several with commas`,
     },
     status: {
       value: 'STATUS',
       fallback: 'all',
-      sentence: `inference_queue: only ${STATUSES.join(', ')}; several with commas`,
+      sentence: `inference_queue: only ${QUEUE_STATES.join(', ')}; several with commas`,
     },
     setting: {
       value: 'NAME',
@@ -167,8 +156,8 @@ function queryOf(
   }
   return {
     by: wordsOf(given, 'by', PERIODS),
-    type: wordsOf(given, 'type', TYPES),
-    status: wordsOf(given, 'status', STATUSES),
+    type: wordsOf(given, 'type', SAMPLED),
+    status: wordsOf(given, 'status', QUEUE_STATES),
     step: wordsOf(given, 'step', STEPS),
     ...Object.fromEntries(['server', 'model', 'setting', 'since'].map(flag => [flag, textOf(given, flag)])),
     limit: wholeOf(given, 'limit') ?? (given.switches.has('csv') ? CSV_LIMIT : LIMIT),

@@ -9,27 +9,8 @@ import type { BreakersProjection } from '../projections/breakers.ts'
 import { type Fleet, healthy } from '../projections/fleet.ts'
 import { type RequestsProjection, runningOn } from '../projections/requests.ts'
 import { type KeptRing, readRings, writeRings } from './files.ts'
+import { SAMPLED, type Sampled } from './sampled.ts'
 import { type Ring, Series, STEPS, type Step } from './series.ts'
-
-/**
- * 1 or 0: does it answer, with its breaker not open? · requests on it · milliseconds that the last look took · and where it
- * has an agent: shares of CPU and GPUs that are busy, bytes free of memory and disk, bytes used on GPUs, °C of the hottest,
- * watts. An older release leaves out of a file what it does not know.
- */
-export const SAMPLED = [
-  'health',
-  'load',
-  'latency',
-  'cpu',
-  'memory_free',
-  'disk_free',
-  'gpu',
-  'gpu_memory',
-  'gpu_temperature',
-  'gpu_power',
-] as const
-
-export type Sampled = (typeof SAMPLED)[number]
 
 export interface Sample {
   /** The node's address. */

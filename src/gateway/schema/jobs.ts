@@ -1,9 +1,7 @@
 /** Jobs: requests that outlive their clients, and what it takes to erase one. */
 import Type from 'typebox'
-import { REQUEST_STATES } from './requests.ts'
+import { JOB_STATES } from '../states.ts'
 import { at, filter, limit, maybe, oneOf, query, text, texts, whole, word, yes } from './words.ts'
-
-const JOB_STATES = REQUEST_STATES.filter(state => state !== 'abandoned')
 
 // ── what comes in ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,19 +1,8 @@
 /** Requests: the open ones and the last ones, or a single one with its facts. */
 import Type from 'typebox'
+import { REQUEST_STATES } from '../states.ts'
 import { Entry } from './journal.ts'
 import { at, figure, filter, limit, maybe, oneOf, query, text, whole, word, yes } from './words.ts'
-
-export const REQUEST_STATES = [
-  'queued',
-  'running',
-  'answering',
-  'leased',
-  'completed',
-  'failed',
-  'expired',
-  'abandoned',
-  'cancelled',
-] as const
 
 // ── what comes in ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,23 +3,9 @@
  * here is that of the columns.
  */
 import Type, { type TSchema } from 'typebox'
-import { REQUEST_STATES } from './requests.ts'
+import { SAMPLED } from '../../stats/sampled.ts'
+import { QUEUE_STATES } from '../states.ts'
 import { figure, filter, limit, maybe, oneOf, query, text, texts, whole, word, yes } from './words.ts'
-
-/** As tables have them: they do not tell who runs from who answers. */
-const QUEUE_STATES = REQUEST_STATES.filter(state => state !== 'answering')
-const SAMPLED = [
-  'health',
-  'load',
-  'latency',
-  'cpu',
-  'memory_free',
-  'disk_free',
-  'gpu',
-  'gpu_memory',
-  'gpu_temperature',
-  'gpu_power',
-] as const
 
 // ── what comes in ──────────────────────────────────────────────────────────────────────────────────────────────
 
