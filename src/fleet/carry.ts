@@ -42,6 +42,8 @@ export function carry(line: Exchange<RelayResponse, RelayRequest>, out: Outgoing
         )
       }
       if ('failure' in part) return fail(part.failure.refused, part.failure.reason)
+      // A later agent may say more than this house knows, and an answer is whole only where it says so.
+      if (!('end' in part)) return
       finish()
       receiver.end()
     },
