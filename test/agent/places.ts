@@ -156,7 +156,7 @@ export function swallow(place: Place, port: number, part = 1): () => void {
   ])
   for (const rule of rules) place.run('iptables', '-A', ...rule)
   return () => {
-    for (const rule of rules) place.run('iptables', '-D', ...rule)
+    for (const rule of rules.splice(0)) place.run('iptables', '-D', ...rule)
   }
 }
 
