@@ -422,8 +422,8 @@ export interface Chosen {
 
 /**
  * Where somebody's pull goes. By number: to those that have it, those it is on its way to, and then to the best others,
- * until there are so many; to all: wherever (5) lets it. Whoever names nodes gets these, also later, where they are down; but not where there is no such
- * node, or no room on its disk.
+ * until there are so many; to all: wherever (5) lets it. Whoever names nodes gets these, also later, where they are down;
+ * but not where there is no such node, or no room on its disk.
  */
 export function choose(scene: Scene, model: string, how: How, care: Care = CARE): Chosen {
   const sites = sitesOf(scene, { ...care, settleMs: 0 })
